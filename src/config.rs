@@ -1,0 +1,278 @@
+//! Config: the TOML text, checked.
+//!
+//! One file is the whole config. Every mistake is one sentence with file, line and column, and nothing is answered
+//! until it is mended: a rule that was half understood could send a credential to the wrong place.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use crate::aws;
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::file::{self, FileError, Owner};
+use crate::keys::{Keys, Mistake, Read};
+use crate::registry::{Pattern, Registry};
+use crate::source::{self, Setup, Source};
+use crate::vault;
+
+/// Names the config's file.
+const FILE_VARIABLE: &str = "DOCKER_CREDENTIAL_LEASE_CONFIG";
+/// Holds the config itself, for CI contexts.
+const TEXT_VARIABLE: &str = "DOCKER_CREDENTIAL_LEASE_CONFIG_TOML";
+/// Where the config stands below a folder for configuration.
+const FILE_NAME: &str = "docker-credential-lease/config.toml";
+const SYSTEM_FOLDER: &str = "/etc";
+const SIZE_LIMIT: u64 = 1024 * 1024;
+
+/// What answers where nobody wrote a config.
+const BUILT_IN: &str = "[registry.\"docker.io\"]\nsource = \"env\"\n";
+
+/// How long a look-up may take where the config does not say.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that it may say: testcontainers gives a helper 30 s.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// The whole config, checked.
+pub struct Config {
+    /// The rules; their order says nothing.
+    pub rules: Vec<Rule>,
+    /// How long a look-up may take, from reading stdin to the answer.
+    pub timeout: Duration,
+    /// How `list` names Docker Hub.
+    pub list_keys: ListKeys,
+    /// Where it comes from, as a sentence names it.
+    pub origin: String,
+    /// Whether nobody wrote one.
+    is_built_in: bool,
+}
+
+/// One `[registry."PATTERN"]` table.
+pub struct Rule {
+    /// Which registries it is for.
+    pub pattern: Pattern,
+    /// Where their credentials come from.
+    pub source: Box<dyn Source>,
+    /// What a failed source means to the client.
+    pub on_error: OnError,
+    /// What `docker login` may do.
+    pub store: Store,
+    at: usize,
+}
+
+/// How `list` names Docker Hub.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ListKeys {
+    /// `docker.io`, for `podman --remote`, which dies of a URL.
+    Host,
+    /// `https://index.docker.io/v1/`, as docker asks for it.
+    Url,
+}
+
+/// What a failed source means to the client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OnError {
+    /// Not found, so that it goes on without a credential.
+    Anonymous,
+    /// A failure, said in one line.
+    Fail,
+}
+
+/// What `store` does with a credential that a client hands over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Store {
+    /// Succeeds and keeps nothing.
+    Ignore,
+    /// Succeeds only with what `get` would give.
+    Refuse,
+}
+
+impl Config {
+    /// Reads the config from where the environment says it is.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the first mistake.
+    pub fn load(environment: &Environment) -> Result<Self, Error> {
+        if let Some(path) = environment.get(FILE_VARIABLE) {
+            let path = PathBuf::from(path);
+            return Self::from_file(&path, environment)?.ok_or_else(|| {
+                Error::Config(format!("{}: no such file; ${FILE_VARIABLE} names it", path.display()))
+            });
+        }
+        if let Some(text) = environment.get(TEXT_VARIABLE) {
+            return Self::parse(&text, &format!("${TEXT_VARIABLE}"), None, environment, false);
+        }
+        let folders = environment.config_dir().into_iter().chain([PathBuf::from(SYSTEM_FOLDER)]);
+        for folder in folders {
+            if let Some(config) = Self::from_file(&folder.join(FILE_NAME), environment)? {
+                return Ok(config);
+            }
+        }
+        Self::parse(BUILT_IN, "the built-in config", None, environment, true)
+    }
+
+    fn from_file(path: &Path, environment: &Environment) -> Result<Option<Self>, Error> {
+        let name = path.display().to_string();
+        let text = match file::read_text(path, Owner::SelfOrRoot, SIZE_LIMIT) {
+            Ok(text) => text,
+            Err(FileError::Missing) => return Ok(None),
+            Err(FileError::Unreadable(why)) => {
+                return Err(Error::Config(format!("cannot read {name}: {why}")));
+            }
+            Err(FileError::Unsafe { what, mend }) => {
+                let hint = format!("hint: {mend}, or give the config in ${TEXT_VARIABLE}");
+                return Err(Error::Config(format!("{what}, so it is not read; {hint}")));
+            }
+        };
+        let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned));
+        Self::parse(&text, &name, folder.as_deref(), environment, false).map(Some)
+    }
+
+    fn parse(
+        text: &str,
+        origin: &str,
+        folder: Option<&Path>,
+        environment: &Environment,
+        built_in: bool,
+    ) -> Result<Self, Error> {
+        // A byte order mark is what some editors leave behind, not a key.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let reader = Reader { folder, home: environment.home(), built_in };
+        let read = DeTable::parse(text)
+            .map_err(|error| Mistake {
+                at: error.span().map_or(0, |span| span.start),
+                what: error.message().to_owned(),
+            })
+            .and_then(|table| reader.read(&Keys::new(String::new(), table.get_ref(), 0), text));
+        match read {
+            Ok(config) => Ok(Self { origin: origin.to_owned(), ..config }),
+            Err(Mistake { at, what }) => {
+                let (line, column) = line_and_column(text, at);
+                Err(Error::Config(format!("{origin}:{line}:{column}: {what}")))
+            }
+        }
+    }
+
+    /// Where a rule is to be added, as a sentence names it.
+    pub fn place_to_edit(&self) -> String {
+        if self.is_built_in { format!("~/.config/{FILE_NAME}") } else { self.origin.clone() }
+    }
+
+    /// The rule that answers for the registry: of those that match, the most specific one.
+    pub fn rule(&self, registry: &Registry) -> Option<&Rule> {
+        self.rules
+            .iter()
+            .filter(|rule| rule.pattern.matches(registry) && rule.source.place(registry).is_some())
+            .max_by(|one, two| one.pattern.precedence(&two.pattern))
+    }
+}
+
+/// Reads the tables of one text.
+struct Reader<'a> {
+    folder: Option<&'a Path>,
+    home: Option<PathBuf>,
+    built_in: bool,
+}
+
+impl Reader<'_> {
+    fn read(&self, top: &Keys<'_>, text: &str) -> Read<Config> {
+        let timeout = top.duration("timeout")?.unwrap_or(DEFAULT_TIMEOUT);
+        let list_keys = top.word("list-keys", &[("host", ListKeys::Host), ("url", ListKeys::Url)])?;
+        if let Some(agent) = top.table("agent")? {
+            // No agent runs in this release; its keys are read so that one config serves both.
+            agent.duration("ttl")?;
+            agent.duration("idle-timeout")?;
+            agent.boolean("autostart")?;
+            agent.finish()?;
+        }
+        let (rules, aws, vault) = (top.tables("registry")?, top.tables("aws")?, top.tables("vault")?);
+        top.finish()?;
+        if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
+            return Err(top.mistake("timeout", "takes more than 0s and at most 25s"));
+        }
+        let home = self.home.as_deref();
+        let aws = connections(&aws, |keys| aws::Connection::parse(keys, self.folder, home))?;
+        let vault = connections(&vault, |keys| vault::Connection::parse(keys, self.folder, home))?;
+        let mut read: Vec<Rule> = Vec::new();
+        for (name, keys) in &rules {
+            let pattern = Pattern::parse(name).map_err(|why| keys.error(&format!("is no pattern: {why}")))?;
+            let setup = Setup {
+                pattern: &pattern,
+                built_in: self.built_in,
+                folder: self.folder,
+                home,
+                aws: &aws,
+                vault: &vault,
+            };
+            let rule = self.rule(keys, &setup)?;
+            if let Some(other) = read.iter().find(|other| other.pattern.ties_with(&rule.pattern)) {
+                let (line, _) = line_and_column(text, other.at);
+                return Err(keys.error(&format!(
+                    "and the rule in line {line} match the same registries: remove one of them"
+                )));
+            }
+            read.push(rule);
+        }
+        Ok(Config {
+            rules: read,
+            timeout,
+            list_keys: list_keys.unwrap_or(ListKeys::Url),
+            origin: String::new(),
+            is_built_in: self.built_in,
+        })
+    }
+
+    fn rule(&self, keys: &Keys<'_>, setup: &Setup<'_>) -> Read<Rule> {
+        let on_error =
+            keys.word("on-error", &[("anonymous", OnError::Anonymous), ("fail", OnError::Fail)])?;
+        let store = keys.word("store", &[("ignore", Store::Ignore), ("refuse", Store::Refuse)])?;
+        let any_host = keys.boolean("any-host")?.unwrap_or(false);
+        // What an agent may keep; without one nothing is kept.
+        keys.duration("ttl")?;
+        keys.word("erase", &[("forget", ())])?;
+        let source = source::parse(keys, setup)?;
+        let pattern = setup.pattern.clone();
+        if source.needs_path() && pattern.is_wildcard() {
+            return Err(keys.error("uses {path}, which only a pattern without `*` may do"));
+        }
+        if !(any_host || pattern.pins_owner() || source.is_per_host()) {
+            return Err(keys.error(
+                "would send one credential to every host that it matches: put {host} into the place of the password, \
+                 narrow the pattern, or set any-host = true",
+            ));
+        }
+        Ok(Rule {
+            pattern,
+            source,
+            on_error: on_error.unwrap_or(OnError::Fail),
+            store: store.unwrap_or(Store::Refuse),
+            at: keys.at(),
+        })
+    }
+}
+
+/// The tables of one kind of connection; `default` is there even where nobody wrote it.
+fn connections<T>(
+    tables: &[(String, Keys<'_>)],
+    parse: impl Fn(&Keys<'_>) -> Read<T>,
+) -> Read<BTreeMap<String, Rc<T>>> {
+    let mut found = BTreeMap::new();
+    for (name, keys) in tables {
+        found.insert(name.clone(), Rc::new(parse(keys)?));
+    }
+    if !found.contains_key("default") {
+        let nothing = DeTable::new();
+        found.insert("default".to_owned(), Rc::new(parse(&Keys::new(String::new(), &nothing, 0))?));
+    }
+    Ok(found)
+}
+
+/// Line and column of a byte, both from 1; columns are characters.
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(at)];
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
+}

@@ -1,0 +1,48 @@
+//! The process's environment: the only file that reads it.
+//!
+//! An empty variable counts as unset, everywhere.
+
+#![expect(clippy::disallowed_methods, reason = "this is the one file that may read the environment")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Where variables and the user's folders come from.
+pub enum Environment {
+    /// The given variables and no others; the folders follow from `HOME` and `XDG_CONFIG_HOME`.
+    Fixed(BTreeMap<String, String>),
+    /// The process's own.
+    Process,
+}
+
+impl Environment {
+    /// The variable's value; `None` where it is unset, empty or not UTF-8.
+    pub fn get(&self, name: &str) -> Option<String> {
+        let value = match self {
+            Self::Fixed(variables) => variables.get(name).cloned(),
+            Self::Process => std::env::var(name).ok(),
+        };
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// The first of the variables that is set, with its name.
+    pub fn first<'n>(&self, names: &[&'n str]) -> Option<(&'n str, String)> {
+        names.iter().find_map(|name| Some((*name, self.get(name)?)))
+    }
+
+    /// The user's home folder.
+    pub fn home(&self) -> Option<PathBuf> {
+        match self {
+            Self::Fixed(_) => self.get("HOME").map(PathBuf::from),
+            Self::Process => Some(directories::BaseDirs::new()?.home_dir().to_owned()),
+        }
+    }
+
+    /// The user's folder for configuration: `~/.config` on Linux, `~/Library/Application Support` on macOS.
+    pub fn config_dir(&self) -> Option<PathBuf> {
+        match self {
+            Self::Fixed(_) => Some(self.home()?.join(".config")),
+            Self::Process => Some(directories::BaseDirs::new()?.config_dir().to_owned()),
+        }
+    }
+}

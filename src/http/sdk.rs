@@ -1,0 +1,140 @@
+//! The AWS SDK's way to send: our client behind the SDK's own trait.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use url::Url;
+
+use super::{Answer, Client, Settings, is_metadata, judge_scheme};
+use crate::error::{Kind, Problem};
+
+/// Sends the SDK's requests.
+#[derive(Clone)]
+pub struct SdkClient(Arc<Shared>);
+
+struct Shared {
+    settings: Settings,
+    allow_http: bool,
+    /// Whether instance metadata may be asked.
+    imds: bool,
+    /// Built with the first request of its kind: root certificates cost more than a whole plain request.
+    plain: OnceLock<Client>,
+    secure: OnceLock<Client>,
+}
+
+/// Our own problem on its way through the SDK's errors.
+pub(crate) struct Carried(pub(crate) Problem);
+
+impl SdkClient {
+    /// A client for one connection's settings.
+    pub fn new(settings: Settings, allow_http: bool, imds: bool) -> Self {
+        let (plain, secure) = (OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Shared { settings, allow_http, imds, plain, secure }))
+    }
+}
+
+impl Shared {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Problem> {
+        let url = Url::parse(request.uri())
+            .map_err(|_| Problem::new(Kind::Malformed, "the endpoint is no address"))?;
+        judge_scheme(&url, self.allow_http)?;
+        if is_metadata(&url) && !self.imds {
+            return Err(Problem::new(Kind::Unavailable, "instance metadata is switched off"));
+        }
+        let request = request
+            .try_into_http1x()
+            .map_err(|_| Problem::new(Kind::Malformed, "the request is not HTTP"))?;
+        let request = request.map(|body| body.bytes().map(<[u8]>::to_vec).unwrap_or_default());
+        let answer = self.client(&url)?.send(request).await?;
+        response(&answer).ok_or_else(|| Problem::new(Kind::Malformed, "the answer is not HTTP"))
+    }
+
+    fn client(&self, url: &Url) -> Result<&Client, Problem> {
+        let secure = url.scheme() == "https";
+        let cell = if secure { &self.secure } else { &self.plain };
+        if let Some(client) = cell.get() {
+            return Ok(client);
+        }
+        let client = Client::new(&self.settings, secure)?;
+        Ok(cell.get_or_init(|| client))
+    }
+}
+
+fn response(answer: &Answer) -> Option<HttpResponse> {
+    let status = StatusCode::try_from(answer.status).ok()?;
+    let mut response = HttpResponse::new(status, SdkBody::from(answer.body.as_slice()));
+    for (name, value) in &answer.headers {
+        // The SDK takes text only; what is not is nothing that it reads.
+        if let Ok(value) = value.to_str() {
+            response.headers_mut().append(name.as_str().to_owned(), value.to_owned());
+        }
+    }
+    Some(response)
+}
+
+impl HttpClient for SdkClient {
+    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        // Both are set only where the SDK asks metadata; all else is bounded by the look-up's own deadline.
+        let limit =
+            settings.connect_timeout().zip(settings.read_timeout()).map(|(connect, read)| connect.max(read));
+        SharedHttpConnector::new(Connector { shared: Arc::clone(&self.0), limit })
+    }
+}
+
+struct Connector {
+    shared: Arc<Shared>,
+    limit: Option<Duration>,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (shared, limit) = (Arc::clone(&self.shared), self.limit);
+        HttpConnectorFuture::new(async move {
+            let sent = shared.send(request);
+            let result = match limit {
+                Some(limit) => tokio::time::timeout(limit, sent)
+                    .await
+                    .unwrap_or_else(|_| Err(Problem::new(Kind::Unavailable, "timed out"))),
+                None => sent.await,
+            };
+            // `other` without a kind: the SDK asks once and does not try again what will not change within a look-up.
+            result.map_err(|problem| ConnectorError::other(Box::new(Carried(problem)), None))
+        })
+    }
+}
+
+impl fmt::Debug for SdkClient {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("SdkClient")
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Connector")
+    }
+}
+
+impl fmt::Debug for Carried {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, out)
+    }
+}
+
+impl fmt::Display for Carried {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, out)
+    }
+}
+
+impl StdError for Carried {}

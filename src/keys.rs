@@ -1,0 +1,292 @@
+//! Keys: typed reading of one TOML table, in which every mistake knows its place.
+//!
+//! A reader asks for each key that it knows, then calls [`Keys::finish`]: what was never asked for is a mistake that
+//! names the nearest known key. So the list of known keys is the code that reads them.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::file;
+use crate::registry::Template;
+
+/// A mistake in the config: where, and the sentence.
+#[derive(Debug)]
+pub struct Mistake {
+    /// Byte offset in the text.
+    pub at: usize,
+    /// The sentence, without file, line and column.
+    pub what: String,
+}
+
+/// What reading a key gives.
+pub type Read<T> = Result<T, Mistake>;
+
+/// A table of the config, with the name that it has there.
+pub struct Keys<'d> {
+    name: String,
+    table: &'d DeTable<'d>,
+    at: usize,
+    known: RefCell<Vec<&'static str>>,
+}
+
+impl<'d> Keys<'d> {
+    /// The table called `name` in sentences (`[aws.prod]`; empty for the top level), whose header is at `at`.
+    pub fn new(name: String, table: &'d DeTable<'d>, at: usize) -> Self {
+        Self { name, table, at, known: RefCell::default() }
+    }
+
+    /// Whether the key is there.
+    pub fn has(&self, key: &'static str) -> bool {
+        self.value(key).is_some()
+    }
+
+    /// A string that is not empty.
+    pub fn string(&self, key: &'static str) -> Read<Option<String>> {
+        match self.value(key).map(Spanned::get_ref) {
+            None => Ok(None),
+            Some(DeValue::String(text)) if text.is_empty() => Err(self.mistake(key, "is empty")),
+            Some(DeValue::String(text)) => Ok(Some(text.to_string())),
+            Some(other) => Err(self.wrong_type(key, "a string", other)),
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&self, key: &'static str) -> Read<Option<bool>> {
+        match self.value(key).map(Spanned::get_ref) {
+            None => Ok(None),
+            Some(DeValue::Boolean(value)) => Ok(Some(*value)),
+            Some(other) => Err(self.wrong_type(key, "true or false", other)),
+        }
+    }
+
+    /// One of the given words, as what it stands for.
+    pub fn word<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Read<Option<T>> {
+        let Some(text) = self.string(key)? else { return Ok(None) };
+        match words.iter().find(|(word, _)| *word == text) {
+            Some((_, value)) => Ok(Some(*value)),
+            None => {
+                let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                Err(self.mistake(key, &format!("has no value `{text}`, known are {}", known.join(", "))))
+            }
+        }
+    }
+
+    /// A span of time such as `10s`, `5m`, `1h30m` or `500ms`.
+    pub fn duration(&self, key: &'static str) -> Read<Option<Duration>> {
+        let Some(text) = self.string(key)? else { return Ok(None) };
+        let value = parse_duration(&text);
+        value.map(Some).ok_or_else(|| self.mistake(key, &format!("is no time such as 10s or 5m: `{text}`")))
+    }
+
+    /// Text with `{host}` and `{path}` in it.
+    pub fn template(&self, key: &'static str) -> Read<Option<Template>> {
+        let Some(text) = self.string(key)? else { return Ok(None) };
+        Template::parse(&text).map(Some).map_err(|why| self.mistake(key, &format!("has an {why}")))
+    }
+
+    /// A file: relative to `folder`; `~/` is the home.
+    pub fn path(
+        &self,
+        key: &'static str,
+        folder: Option<&Path>,
+        home: Option<&Path>,
+    ) -> Read<Option<std::path::PathBuf>> {
+        let Some(text) = self.string(key)? else { return Ok(None) };
+        file::place(&text, folder, home)
+            .map(Some)
+            .map_err(|why| self.mistake(key, &format!("is no file: {why}")))
+    }
+
+    /// A table as JSON, for what is passed on as it stands.
+    pub fn json(&self, key: &'static str) -> Read<Option<Json>> {
+        let Some(value) = self.value(key) else { return Ok(None) };
+        if !matches!(value.get_ref(), DeValue::Table(_)) {
+            return Err(self.wrong_type(key, "a table", value.get_ref()));
+        }
+        to_json(value.get_ref())
+            .map(Some)
+            .ok_or_else(|| self.mistake(key, "holds a number that JSON cannot say"))
+    }
+
+    /// A table below this one.
+    pub fn table(&self, key: &'static str) -> Read<Option<Keys<'d>>> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(value) => match value.get_ref() {
+                DeValue::Table(table) => Ok(Some(Keys::new(self.below(key), table, self.place(key)))),
+                other => Err(self.wrong_type(key, "a table", other)),
+            },
+        }
+    }
+
+    /// Every table below `key`, whatever they are called, in the order of the text.
+    pub fn tables(&self, key: &'static str) -> Read<Vec<(String, Keys<'d>)>> {
+        let Some(parent) = self.table(key)? else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for (name, value) in parent.table {
+            let header = format!("[{key}.{}]", quoted(name.get_ref()));
+            let DeValue::Table(table) = value.get_ref() else {
+                let what = format!("{header} is a table, not {}", type_name(value.get_ref()));
+                return Err(Mistake { at: name.span().start, what });
+            };
+            found.push((name.get_ref().to_string(), Keys::new(header, table, name.span().start)));
+        }
+        found.sort_by_key(|(_, keys)| keys.at);
+        Ok(found)
+    }
+
+    /// Judges what is left: a key that was never asked for is unknown.
+    pub fn finish(&self) -> Read<()> {
+        let known = self.known.borrow();
+        let unknown = self.table.keys().filter(|key| !known.contains(&key.get_ref().as_ref()));
+        let Some(key) = unknown.min_by_key(|key| key.span().start) else { return Ok(()) };
+        let distance = |word: &&str| strsim::damerau_levenshtein(word, key.get_ref());
+        let nearest = known.iter().copied().min_by_key(distance).unwrap_or_default();
+        let what = format!("unknown key `{}`{}; did you mean `{nearest}`?", key.get_ref(), self.inside());
+        Err(Mistake { at: key.span().start, what })
+    }
+
+    /// The mistake that an unknown key is, where it looks like `word`.
+    pub fn nearly(&self, word: &str) -> Option<Mistake> {
+        let near = |key: &&Spanned<_>| -> bool {
+            strsim::damerau_levenshtein(Spanned::<std::borrow::Cow<'_, str>>::get_ref(key), word) <= 2
+        };
+        self.table.keys().find(near).and_then(|_| self.finish().err())
+    }
+
+    /// The value, or the mistake that the key is missing.
+    pub fn required<T>(&self, key: &'static str, value: Option<T>) -> Read<T> {
+        value.ok_or_else(|| self.error(&format!("needs the key `{key}`")))
+    }
+
+    /// Refuses two of these keys together.
+    pub fn exclusive(&self, keys: &[&'static str]) -> Read<()> {
+        let mut there = keys.iter().filter(|key| self.table.contains_key(**key));
+        match (there.next(), there.next()) {
+            (Some(one), Some(two)) => {
+                Err(self.mistake(two, &format!("contradicts `{one}`: give one of them")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A mistake at the key: `key` and then the rest of the sentence.
+    pub fn mistake(&self, key: &str, what: &str) -> Mistake {
+        Mistake { at: self.place(key), what: format!("`{key}`{} {what}", self.inside()) }
+    }
+
+    /// A mistake of the whole table: its name and then the rest of the sentence.
+    pub fn error(&self, what: &str) -> Mistake {
+        Mistake { at: self.at, what: format!("{} {what}", self.name) }
+    }
+
+    /// Byte offset of the table's header.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    fn value(&self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
+        self.table.get(key)
+    }
+
+    fn place(&self, key: &str) -> usize {
+        self.table.get_key_value(key).map_or(self.at, |(key, _)| key.span().start)
+    }
+
+    fn wrong_type(&self, key: &str, wanted: &str, found: &DeValue<'_>) -> Mistake {
+        self.mistake(key, &format!("takes {wanted}, not {}", type_name(found)))
+    }
+
+    fn inside(&self) -> String {
+        if self.name.is_empty() { String::new() } else { format!(" in {}", self.name) }
+    }
+
+    fn below(&self, key: &str) -> String {
+        match self.name.strip_suffix(']') {
+            Some(name) => format!("{name}.{key}]"),
+            None => format!("[{key}]"),
+        }
+    }
+}
+
+/// A table's name as TOML writes it.
+fn quoted(name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { format!("\"{name}\"") }
+}
+
+fn type_name(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::Array(_) => "an array",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Float(_) => "a float",
+        DeValue::Integer(_) => "an integer",
+        DeValue::String(_) => "a string",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+fn to_json(value: &DeValue<'_>) -> Option<Json> {
+    Some(match value {
+        DeValue::Array(items) => {
+            Json::Array(items.iter().map(|item| to_json(item.get_ref())).collect::<Option<_>>()?)
+        }
+        DeValue::Boolean(value) => Json::Bool(*value),
+        DeValue::Datetime(value) => Json::String(value.to_string()),
+        DeValue::Float(value) => Json::Number(serde_json::Number::from_f64(value.as_str().parse().ok()?)?),
+        DeValue::Integer(value) => i64::from_str_radix(value.as_str(), value.radix()).ok()?.into(),
+        DeValue::String(value) => Json::String(value.to_string()),
+        DeValue::Table(table) => Json::Object(
+            table
+                .iter()
+                .map(|(key, value)| Some((key.get_ref().to_string(), to_json(value.get_ref())?)))
+                .collect::<Option<_>>()?,
+        ),
+    })
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let (mut total, mut rest) = (Duration::ZERO, text);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u64 = rest[..digits].parse().ok()?;
+        let unit = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
+        let millis = match &rest[digits..unit] {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return None,
+        };
+        total = total.checked_add(Duration::from_millis(number.checked_mul(millis)?))?;
+        rest = &rest[unit..];
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_numbers_with_units() {
+        for (text, millis) in
+            [("10s", 10_000), ("1m30s", 90_000), ("500ms", 500), ("0s", 0), ("1h", 3_600_000)]
+        {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "10", "s", "-1s", "1.5s", "10 s", "1d", "99999999999999999999s"] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! A Docker credential helper that fetches registry credentials at the moment of the pull.
+//!
+//! The modules, from the top down; arrows run down only:
+//!
+//! - [`cli`]: words and flags. [`protocol`]: `get`, `store`, `erase`, `list`.
+//! - [`lookup`]: one look-up under one deadline. [`resolve`]: registry → rule → source → credential.
+//! - [`config`]: the TOML text, checked. [`source`]: the places that give credentials, one file each.
+//! - [`aws`], [`vault`]: the two connections. [`http`]: the one TLS stack.
+//! - [`registry`], [`credential`], [`error`]: the words of all of them. [`keys`], [`file`](mod@file), [`environment`], [`log`]:
+//!   what they read and where they tell.
+
+pub mod aws;
+pub mod cli;
+pub mod config;
+pub mod credential;
+pub mod environment;
+pub mod error;
+pub mod file;
+pub mod http;
+pub mod keys;
+pub mod log;
+pub mod lookup;
+pub mod protocol;
+pub mod registry;
+pub mod resolve;
+pub mod source;
+pub mod vault;

@@ -1,0 +1,88 @@
+//! One look-up under one deadline.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use crate::config::{Config, DEFAULT_TIMEOUT, Rule};
+use crate::credential::{Credential, Lease};
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::registry::Registry;
+use crate::resolve::{self, Bounds};
+
+/// How long a mint that has been sent is waited for, whatever the config says.
+const MINT_LIMIT: Duration = Duration::from_secs(25);
+
+/// What one call of the helper works with.
+pub struct Session<'a> {
+    environment: &'a Environment,
+    started: Instant,
+    /// The config, or what is wrong with it: a look-up that asks no rule does not need it.
+    config: Result<Config, Error>,
+}
+
+impl<'a> Session<'a> {
+    /// Reads the config.
+    pub fn open(environment: &'a Environment, started: Instant) -> Self {
+        Self { environment, started, config: Config::load(environment) }
+    }
+
+    /// The config.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn config(&self) -> Result<&Config, &Error> {
+        self.config.as_ref()
+    }
+
+    /// Where variables come from.
+    pub fn environment(&self) -> &Environment {
+        self.environment
+    }
+
+    /// When the answer must be there.
+    pub fn deadline(&self) -> Instant {
+        self.started + self.timeout()
+    }
+
+    /// How long a look-up may take, as a sentence names it.
+    pub fn timeout_text(&self) -> String {
+        let timeout = self.timeout();
+        match timeout.subsec_millis() {
+            0 => format!("{}s", timeout.as_secs()),
+            _ => format!("{}ms", timeout.as_millis()),
+        }
+    }
+
+    /// Fetches what the rule gives for the registry; what a failure means to a client is not yet decided.
+    ///
+    /// # Errors
+    /// As [`resolve::credential`].
+    pub fn fetch(&self, rule: &Rule, registry: &Registry) -> Result<Credential, Error> {
+        block_on(resolve::credential(rule, registry, self.environment, &self.bounds()))?
+    }
+
+    /// Gives a lease back.
+    pub fn give_back(&self, rule: &Rule, lease: &Lease, registry: &Registry) {
+        // Without a runtime nothing was fetched either.
+        let _ = block_on(resolve::give_back(rule, lease, registry, self.environment, &self.bounds()));
+    }
+
+    fn timeout(&self) -> Duration {
+        self.config.as_ref().map_or(DEFAULT_TIMEOUT, |config| config.timeout)
+    }
+
+    fn bounds(&self) -> Bounds {
+        let (deadline, mint_deadline) = (self.deadline(), self.started + MINT_LIMIT);
+        Bounds { deadline, mint_deadline, timeout: self.timeout_text() }
+    }
+}
+
+/// Runs the future on this thread. A name look-up that hangs in the system's resolver is left behind.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::Input(format!("cannot start: {error}")))?;
+    let answer = runtime.block_on(future);
+    runtime.shutdown_background();
+    Ok(answer)
+}

@@ -1,0 +1,273 @@
+//! Docker's credential helper protocol: `get`, `store`, `erase` and `list` over any reader and writer.
+//!
+//! The contract is what real clients do (<https://github.com/docker/docker-credential-helpers>): stdin is read to its
+//! end first, the answer is one line on stdout, and every failure is one line on stdout too.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::Instant;
+
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{ListKeys, Rule, Store};
+use crate::credential::Credential;
+use crate::error::Error;
+use crate::lookup::Session;
+use crate::registry::{Asked, Registry};
+use crate::{log, resolve};
+
+/// The longest URL that is taken, in bytes.
+const URL_LIMIT: usize = 4 * 1024;
+/// The longest `store` that is taken, in bytes.
+const STORE_LIMIT: usize = 256 * 1024;
+/// What docker asks for where it means Docker Hub.
+const HUB_URL: &str = "https://index.docker.io/v1/";
+
+/// One of the protocol's verbs that work with registries.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verb {
+    /// Forget a credential.
+    Erase,
+    /// Give a credential.
+    Get,
+    /// Name every registry that has one.
+    List,
+    /// Keep a credential.
+    Store,
+}
+
+/// Where a client's words come from.
+pub trait Input {
+    /// Reads to the end, keeps at most `keep` bytes, and gives up at `until`.
+    fn collect(&mut self, keep: usize, until: Instant) -> Collected;
+}
+
+/// What stood on the input.
+pub enum Collected {
+    /// All of it.
+    All(Zeroizing<Vec<u8>>),
+    /// It did not end in time.
+    Late,
+    /// It was read to its end and holds more than was to be kept.
+    TooLong,
+}
+
+/// What `store` is given (<https://github.com/docker/docker-credential-helpers/blob/master/credentials/credentials.go>).
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Given {
+    #[serde(rename = "ServerURL")]
+    server_url: Option<String>,
+    username: Option<String>,
+    secret: Option<SecretString>,
+}
+
+/// What `get` answers.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Found<'a> {
+    #[serde(rename = "ServerURL")]
+    server_url: &'a str,
+    username: &'a str,
+    secret: &'a str,
+}
+
+/// Answers one call of a client.
+///
+/// # Errors
+/// [`Error`], whose line goes to the client; the inner error is that the answer could not be written.
+pub fn serve(
+    verb: Verb,
+    input: &mut dyn Input,
+    output: &mut dyn Write,
+    session: &Session<'_>,
+) -> Result<io::Result<()>, Error> {
+    match verb {
+        Verb::Erase => {
+            let asked = server_url(input, session)?;
+            erase(&asked, session).map(|()| Ok(()))
+        }
+        Verb::Get => {
+            let asked = server_url(input, session)?;
+            get(&asked, output, session)
+        }
+        // Its input says nothing; the caller has read it away.
+        Verb::List => list(output, session),
+        Verb::Store => {
+            let text = text(input, STORE_LIMIT, "the credential is larger than 256 KiB", session)?;
+            store(&text, session).map(|()| Ok(()))
+        }
+    }
+}
+
+fn get(asked: &str, output: &mut dyn Write, session: &Session<'_>) -> Result<io::Result<()>, Error> {
+    let Asked::Registry(registry) = Asked::parse(asked) else { return Err(Error::NotFound) };
+    let rule = rule_for(&registry, session)?.ok_or_else(|| {
+        log::event(|| format!("{registry}: no rule"));
+        Error::NotFound
+    })?;
+    let credential = session.fetch(rule, &registry).map_err(|error| resolve::soften(rule, error))?;
+    let written = write_found(output, asked, &credential);
+    if let (Err(_), Some(lease)) = (&written, &credential.lease) {
+        // Nobody has the answer, so nobody would give it back.
+        session.give_back(rule, lease, &registry);
+    }
+    Ok(written)
+}
+
+fn write_found(output: &mut dyn Write, asked: &str, credential: &Credential) -> io::Result<()> {
+    let secret = credential.secret.expose_secret();
+    let found = Found { server_url: asked, username: &credential.username, secret };
+    let mut line = Zeroizing::new(serde_json::to_vec(&found)?);
+    line.push(b'\n');
+    output.write_all(&line)?;
+    output.flush()
+}
+
+fn store(text: &str, session: &Session<'_>) -> Result<(), Error> {
+    // The parser's own words may quote the secret.
+    let given: Given = serde_json::from_str(text).map_err(|error| {
+        let place = format!("line {} column {}", error.line(), error.column());
+        Error::Input(format!(
+            "the input is not the JSON object with ServerURL, Username and Secret that clients send ({place})"
+        ))
+    })?;
+    let server_url = judged_url(given.server_url.as_deref().unwrap_or_default())?;
+    let username = given.username.filter(|username| !username.is_empty()).ok_or(Error::MissingUsername)?;
+    let secret = given.secret.unwrap_or_default();
+    let registry = match Asked::parse(server_url) {
+        Asked::HubSubKey => return Ok(()),
+        Asked::NoRegistry => {
+            return Err(Error::Refused("the ServerURL is no registry, so nothing is kept".to_owned()));
+        }
+        Asked::Registry(registry) => registry,
+    };
+    let Some(rule) = rule_for(&registry, session)? else { return Err(no_rule(&registry, session)) };
+    if rule.source.mints() {
+        return judge_username(rule, &username, &registry, session);
+    }
+    if rule.store == Store::Ignore {
+        return Ok(());
+    }
+    let credential = match session.fetch(rule, &registry) {
+        Err(Error::NotFound) => return Err(no_rule(&registry, session)),
+        fetched => fetched?,
+    };
+    if let Some(lease) = &credential.lease {
+        session.give_back(rule, lease, &registry);
+        return judge_username(rule, &username, &registry, session);
+    }
+    if credential.is(&username, &secret) {
+        return Ok(());
+    }
+    let (source, place) = (rule.source.name(), rule.source.place(&registry).unwrap_or_default());
+    Err(Error::Refused(format!(
+        "{source}: {place}: it holds another credential, and nothing is kept here; hint: change it there, or set store = \"ignore\" in the rule"
+    )))
+}
+
+/// A source that mints keeps nothing; only a user name that the rule contradicts is worth a word.
+fn judge_username(rule: &Rule, given: &str, registry: &Registry, session: &Session<'_>) -> Result<(), Error> {
+    match rule.source.stated_username(session.environment()) {
+        Some(stated) if stated != given && rule.store == Store::Refuse => Err(Error::Refused(format!(
+            "{}: {registry}: the rule's user is {stated}, not the given one; hint: log in as {stated}, or set store = \"ignore\" in the rule",
+            rule.source.name()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn no_rule(registry: &Registry, session: &Session<'_>) -> Error {
+    let host = registry.host_and_port();
+    let file = session.config().map(|config| config.place_to_edit()).unwrap_or_default();
+    Error::Refused(format!(
+        "no rule for {host}, and nothing is kept on disk; hint: add [registry.\"{host}\"] to {file}"
+    ))
+}
+
+/// Nothing is kept, so there is nothing to forget; only what cannot be understood is a failure.
+fn erase(asked: &str, session: &Session<'_>) -> Result<(), Error> {
+    if let Asked::Registry(registry) = Asked::parse(asked) {
+        rule_for(&registry, session)?;
+    }
+    Ok(())
+}
+
+fn list(output: &mut dyn Write, session: &Session<'_>) -> Result<io::Result<()>, Error> {
+    let config = session.config().map_err(restated)?;
+    let environment = session.environment();
+    let mut named = BTreeMap::new();
+    for rule in &config.rules {
+        let Some(registry) = rule.pattern.literal() else { continue };
+        if rule.source.needs_path() || !rule.source.is_listed(environment) {
+            continue;
+        }
+        let key = match config.list_keys {
+            ListKeys::Url if registry.is_hub() => HUB_URL.to_owned(),
+            _ => registry.host_and_port(),
+        };
+        named.insert(key, rule.source.stated_username(environment).unwrap_or_default());
+    }
+    Ok(write_list(output, &named))
+}
+
+fn write_list(output: &mut dyn Write, named: &BTreeMap<String, String>) -> io::Result<()> {
+    let mut line = serde_json::to_vec(named)?;
+    line.push(b'\n');
+    output.write_all(&line)?;
+    output.flush()
+}
+
+fn rule_for<'s>(registry: &Registry, session: &'s Session<'_>) -> Result<Option<&'s Rule>, Error> {
+    Ok(session.config().map_err(restated)?.rule(registry))
+}
+
+/// The session keeps its own error: the config may be asked for again.
+fn restated(error: &Error) -> Error {
+    match error {
+        Error::Config(what) => Error::Config(what.clone()),
+        other => Error::Input(other.to_string()),
+    }
+}
+
+/// The URL that a client asks for, without the line end that shells and some clients add.
+fn server_url(input: &mut dyn Input, session: &Session<'_>) -> Result<String, Error> {
+    let text = text(input, 2 * URL_LIMIT, TOO_LONG, session)?;
+    judged_url(&text).map(str::to_owned)
+}
+
+const TOO_LONG: &str = "the server URL is longer than 4 KiB";
+
+fn judged_url(text: &str) -> Result<&str, Error> {
+    let url = text.trim();
+    if url.is_empty() {
+        return Err(Error::MissingServerUrl);
+    }
+    if url.len() > URL_LIMIT {
+        return Err(Error::Input(TOO_LONG.to_owned()));
+    }
+    if url.contains(char::is_control) {
+        return Err(Error::Input("the server URL holds a control character".to_owned()));
+    }
+    Ok(url)
+}
+
+fn text(
+    input: &mut dyn Input,
+    limit: usize,
+    too_long: &str,
+    session: &Session<'_>,
+) -> Result<Zeroizing<String>, Error> {
+    match input.collect(limit, session.deadline()) {
+        Collected::All(mut bytes) => String::from_utf8(std::mem::take(&mut *bytes))
+            .map(Zeroizing::new)
+            .map_err(|_| Error::Input("the input is not UTF-8".to_owned())),
+        Collected::Late => Err(Error::Input(format!(
+            "timed out after {} waiting for the end of the input",
+            session.timeout_text()
+        ))),
+        Collected::TooLong => Err(Error::Input(too_long.to_owned())),
+    }
+}

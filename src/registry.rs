@@ -1,0 +1,301 @@
+//! Registry: what a client asked for, parsed once.
+//!
+//! Clients name one registry in many ways (`https://index.docker.io/v1/`, `docker.io`, `registry-1.docker.io:443`,
+//! `index.docker.io/library/alpine`); a [`Registry`] is what is left when scheme, default port, tag and digest are
+//! gone. What is not `[http(s)://]host[:port][/path]` in ASCII is no registry and asks no rule.
+
+mod pattern;
+mod template;
+
+pub use pattern::Pattern;
+pub use template::Template;
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// The host that every spelling of Docker Hub becomes.
+pub const HUB: &str = "docker.io";
+
+/// What clients call Docker Hub; no others (`hub.docker.com`, `auth.docker.io`, `dhi.io` are not it).
+const HUB_HOSTS: [&str; 4] = [HUB, "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
+
+/// Docker Hub's own keys for what its web login stores: never the Hub credential itself
+/// (<https://github.com/docker/cli/blob/master/internal/oauth/manager/manager.go>).
+const HUB_SUB_KEYS: [&str; 2] = ["v1/access-token", "v1/refresh-token"];
+
+/// A registry, or a repository in it, as a client asked for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Registry {
+    /// Lower case; an IPv6 address stands in brackets; Docker Hub is [`HUB`].
+    host: String,
+    /// `None` for the scheme's own port.
+    port: Option<u16>,
+    /// What was asked after the host, without slashes at its ends; empty for none.
+    path: String,
+}
+
+/// What a look-up's text turns out to be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Asked {
+    /// One of Docker Hub's sub-keys.
+    HubSubKey,
+    /// Nothing that a registry could be called: not found, and no rule is asked.
+    NoRegistry,
+    /// A registry.
+    Registry(Registry),
+}
+
+impl Asked {
+    /// Reads what a client asked for; the text is already trimmed and free of control characters.
+    pub fn parse(text: &str) -> Self {
+        let Some(registry) = Registry::parse(text) else { return Self::NoRegistry };
+        if registry.is_hub() && HUB_SUB_KEYS.contains(&registry.path.as_str()) {
+            return Self::HubSubKey;
+        }
+        Self::Registry(registry)
+    }
+}
+
+impl Registry {
+    /// Reads a registry; `None` where the text is not one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let parts = Parts::split(text)?;
+        let host = parse_host(&parts.host)?;
+        Some(Self::from_parts(host, parts.port, parts.path))
+    }
+
+    fn from_parts(host: String, port: Option<u16>, path: String) -> Self {
+        let is_hub = port.is_none() && HUB_HOSTS.contains(&host.as_str());
+        Self { host: if is_hub { HUB.to_owned() } else { host }, port, path }
+    }
+
+    /// Whether it is Docker Hub, or a repository there.
+    pub fn is_hub(&self) -> bool {
+        self.port.is_none() && self.host == HUB
+    }
+
+    /// `host[:port]`; Docker Hub is `docker.io`.
+    pub fn host_and_port(&self) -> String {
+        match self.port {
+            Some(port) => format!("{}:{port}", self.host),
+            None => self.host.clone(),
+        }
+    }
+
+    /// What was asked after the host; empty for none.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether every segment of the path is one that a template may fill in: `[a-z0-9._-]+`, not `.` or `..`.
+    fn has_plain_path(&self) -> bool {
+        let plain = |c: u8| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+        !self.path.is_empty()
+            && self
+                .path
+                .split('/')
+                .all(|segment| !matches!(segment, "" | "." | "..") && segment.bytes().all(plain))
+    }
+}
+
+impl fmt::Display for Registry {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.host_and_port())?;
+        if self.path.is_empty() { Ok(()) } else { write!(out, "/{}", self.path) }
+    }
+}
+
+/// `[http(s)://]host[:port][/path]`, lower case, taken apart but not yet judged; patterns are read alike.
+struct Parts {
+    host: String,
+    port: Option<u16>,
+    path: String,
+}
+
+impl Parts {
+    fn split(text: &str) -> Option<Self> {
+        let refused = |c: char| !c.is_ascii_graphic() || matches!(c, '?' | '#' | '\\');
+        if text.is_empty() || text.contains(refused) {
+            return None;
+        }
+        let text = text.to_ascii_lowercase();
+        let (rest, default_port) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
+            (Some(rest), _) => (rest, 80),
+            (None, Some(rest)) => (rest, 443),
+            (None, None) => (text.as_str(), 443),
+        };
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (host, port) = split_port(authority)?;
+        let path = clean_path(path)?;
+        Some(Self { host: host.to_owned(), port: port.filter(|port| *port != default_port), path })
+    }
+}
+
+/// `host:port`; the colons of an IPv6 address stand in brackets.
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    let after_address = authority.rfind(']').map_or(0, |at| at + 1);
+    let Some(colon) = authority[after_address..].find(':') else { return Some((authority, None)) };
+    let (host, port) = (&authority[..after_address + colon], &authority[after_address + colon + 1..]);
+    if port.len() > 5 || !port.bytes().all(|c| c.is_ascii_digit()) {
+        return None;
+    }
+    port.parse().ok().filter(|port| *port > 0).map(|port| (host, Some(port)))
+}
+
+/// The path without digest, tag and slashes at its end; a path of only `v1` or `v2` is the API's own and counts as none.
+fn clean_path(path: &str) -> Option<String> {
+    let path = match path.split_once('@') {
+        Some((path, digest)) if is_digest(digest) => path,
+        Some(_) => return None,
+        None => path,
+    };
+    let path = path.trim_end_matches('/');
+    let name = path.rfind('/').map_or(0, |at| at + 1);
+    let path = path[name..].find(':').map_or(path, |colon| &path[..name + colon]);
+    Some(if matches!(path, "v1" | "v2") { String::new() } else { path.to_owned() })
+}
+
+fn is_digest(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(algorithm, hex)| {
+        !algorithm.is_empty() && !hex.is_empty() && hex.bytes().all(|c| c.is_ascii_hexdigit())
+    })
+}
+
+/// The host in its one spelling, or `None` where it is none (a trailing dot, userinfo, an empty label).
+fn parse_host(text: &str) -> Option<String> {
+    if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().ok().map(|address| format!("[{address}]"));
+    }
+    text.split('.').all(is_label).then(|| text.to_owned())
+}
+
+/// Labels may hold underscores: Compose and Kubernetes service names do.
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len()) && label.bytes().all(is_label_byte)
+}
+
+fn is_label_byte(c: u8) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_')
+}
+
+/// Whether clients would take the host for an IP address: `inet_aton` also reads `127.1` and `0x7f000001`.
+fn is_address(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or(host);
+    let numeric = |label: &str| label.bytes().all(|c| c.is_ascii_digit());
+    host.starts_with('[')
+        || host.parse::<Ipv4Addr>().is_ok()
+        || numeric(last)
+        || last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|c| c.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spelled(text: &str) -> Option<String> {
+        Registry::parse(text).map(|registry| registry.to_string())
+    }
+
+    #[test]
+    fn every_spelling_of_docker_hub_is_docker_io() {
+        for host in HUB_HOSTS {
+            for text in [
+                host.to_owned(),
+                host.to_uppercase(),
+                format!("{host}:443"),
+                format!("{host}/"),
+                format!("{host}/v1"),
+                format!("{host}/v1/"),
+                format!("{host}/v2/"),
+                format!("https://{host}/v1/"),
+                format!("HTTPS://{host}"),
+                format!("http://{host}"),
+                format!("http://{host}:80/v1/"),
+            ] {
+                assert_eq!(spelled(&text).as_deref(), Some(HUB), "{text}");
+            }
+            let repository = format!("{host}/library/alpine:3.20@sha256:0a1b");
+            assert_eq!(spelled(&repository).as_deref(), Some("docker.io/library/alpine"));
+        }
+    }
+
+    #[test]
+    fn look_alikes_are_never_docker_hub() {
+        for text in [
+            "docker.io.evil.example",
+            "evil.example/docker.io",
+            "evil-docker.io",
+            "xdocker.io",
+            "docker.io:5000",
+            "http://docker.io:443",
+            "hub.docker.com",
+            "auth.docker.io",
+            "dhi.io",
+            "registry.scout.docker.com",
+            "production.cloudflare.docker.com",
+            "xn--dcker-jua.io",
+            "docker-io",
+        ] {
+            let registry = Registry::parse(text);
+            assert!(registry.as_ref().is_some_and(|registry| !registry.is_hub()), "{text}: {registry:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_registry_asks_no_rule() {
+        for text in [
+            "docker.io.",
+            ".docker.io",
+            "docker..io",
+            "user@docker.io",
+            "https://user:password@docker.io/v1/",
+            "https://docker.io@evil.example",
+            "docker.io\\@evil.example",
+            "docker.io?x",
+            "docker.io#x",
+            "ftp://docker.io",
+            "nerdctl-experimental://k8s.io/host/docker.io/acme",
+            "https://https://docker.io",
+            "dоcker.io", // a Cyrillic o
+            "docker.io:",
+            "docker.io:latest",
+            "docker.io:99999",
+            "docker.io:0",
+            "[::1",
+            "[fe80::1%eth0]:5000",
+            "::1",
+            "docker.io /x",
+            "https://",
+            "ghcr.io/acme@oops",
+        ] {
+            assert_eq!(Asked::parse(text), Asked::NoRegistry, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_web_logins_own_keys_are_told_apart() {
+        for text in ["https://index.docker.io/v1/access-token", "index.docker.io/v1/refresh-token/"] {
+            assert_eq!(Asked::parse(text), Asked::HubSubKey, "{text}");
+        }
+        assert!(matches!(Asked::parse("ghcr.io/v1/access-token"), Asked::Registry(_)));
+    }
+
+    #[test]
+    fn ports_addresses_and_underscores_keep_their_meaning() {
+        for (text, expected) in [
+            ("localhost:5000", "localhost:5000"),
+            ("LOCALHOST:05000/Acme", "localhost:5000/acme"),
+            ("http://localhost:80", "localhost"),
+            ("http://localhost:443", "localhost:443"),
+            ("https://localhost:80", "localhost:80"),
+            ("127.0.0.1:5000", "127.0.0.1:5000"),
+            ("[0:0:0:0:0:0:0:1]:5000/x", "[::1]:5000/x"),
+            ("my_registry:5000", "my_registry:5000"),
+            ("ghcr.io/org/img:v1", "ghcr.io/org/img"),
+            ("ghcr.io/v2/", "ghcr.io"),
+            ("ghcr.io/v2/org", "ghcr.io/v2/org"),
+        ] {
+            assert_eq!(spelled(text).as_deref(), Some(expected), "{text}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Pattern: which registries a rule matches, and which of two rules wins.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use super::{HUB, HUB_SUB_KEYS, Parts, Registry, is_address, is_label_byte, parse_host};
+
+/// `host[:port][/path-prefix]`, or `*` alone for every registry.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pattern {
+    host: Host,
+    port: Option<u16>,
+    path: String,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Host {
+    /// `*` alone: every host, address and port.
+    Any,
+    /// Labels, at least one with a `*`.
+    Glob(Vec<String>),
+    /// One host, spelled as [`Registry`] spells it.
+    Literal(String),
+}
+
+impl Pattern {
+    /// Reads a pattern, normalised as a look-up is.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text == "*" {
+            return Ok(Self { host: Host::Any, port: None, path: String::new() });
+        }
+        let shape = "a pattern is host[:port][/path-prefix]";
+        if text.rsplit_once(':').is_some_and(|(_, port)| port.starts_with('*')) {
+            return Err("`*` stands in no port".to_owned());
+        }
+        let parts = Parts::split(text).ok_or(shape)?;
+        if parts.path.contains('*') {
+            return Err("`*` stands in no path: a prefix already matches what is below it".to_owned());
+        }
+        if parts.path.split('/').any(|segment| matches!(segment, "." | "..")) || parts.path.contains("//") {
+            return Err("a path prefix has no empty, `.` or `..` segments".to_owned());
+        }
+        if parts.host == "*" {
+            return Err("`*` for every host stands alone, without port or path".to_owned());
+        }
+        if parts.host.contains('*') {
+            let labels: Vec<String> = parts.host.split('.').map(str::to_owned).collect();
+            let plain =
+                |label: &String| !label.is_empty() && label.bytes().all(|c| c == b'*' || is_label_byte(c));
+            if !labels.iter().all(plain) {
+                return Err(shape.to_owned());
+            }
+            return Ok(Self { host: Host::Glob(labels), port: parts.port, path: parts.path });
+        }
+        let host = parse_host(&parts.host).ok_or(shape)?;
+        let registry = Registry::from_parts(host, parts.port, parts.path);
+        if registry.is_hub() && HUB_SUB_KEYS.contains(&registry.path.as_str()) {
+            return Err("Docker Hub's access-token and refresh-token belong to its web login".to_owned());
+        }
+        Ok(Self { host: Host::Literal(registry.host), port: registry.port, path: registry.path })
+    }
+
+    /// Whether the registry is one of those that the pattern names.
+    pub fn matches(&self, registry: &Registry) -> bool {
+        let host = match &self.host {
+            Host::Any => return true,
+            Host::Glob(labels) => matches_glob(labels, &registry.host),
+            Host::Literal(host) => *host == registry.host,
+        };
+        host && self.port == registry.port && self.is_prefix_of(&registry.path)
+    }
+
+    /// Whether the prefix ends at a segment of the path. A path that climbs (`..`) is below no prefix.
+    fn is_prefix_of(&self, path: &str) -> bool {
+        if self.path.is_empty() {
+            return true;
+        }
+        let Some(rest) = path.strip_prefix(&self.path) else { return false };
+        rest.is_empty()
+            || rest
+                .strip_prefix('/')
+                .is_some_and(|below| !below.split('/').any(|segment| matches!(segment, "" | "." | "..")))
+    }
+
+    /// Which of two patterns that match the same registry wins: `Greater` is `self`.
+    ///
+    /// In turn: more path segments; no `*` in the host; not `*` alone; more literal characters in the host.
+    pub fn precedence(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+
+    fn rank(&self) -> (usize, bool, bool, usize) {
+        let segments = if self.path.is_empty() { 0 } else { self.path.split('/').count() };
+        let literal = match &self.host {
+            Host::Any => 0,
+            Host::Glob(labels) => {
+                labels.iter().map(|label| label.bytes().filter(|c| *c != b'*').count()).sum()
+            }
+            // The rank is only compared among equals: two literal hosts that match one registry are the same.
+            Host::Literal(_) => 0,
+        };
+        (segments, matches!(self.host, Host::Literal(_)), !matches!(self.host, Host::Any), literal)
+    }
+
+    /// Whether some registry is matched by both and neither wins.
+    pub fn ties_with(&self, other: &Self) -> bool {
+        if self.precedence(other) != Ordering::Equal || self.port != other.port || self.path != other.path {
+            return false;
+        }
+        match (&self.host, &other.host) {
+            (Host::Any, Host::Any) => true,
+            (Host::Literal(one), Host::Literal(two)) => one == two,
+            (Host::Glob(one), Host::Glob(two)) => {
+                one.len() == two.len()
+                    && one.iter().zip(two).all(|(one, two)| globs_meet(one.as_bytes(), two.as_bytes()))
+            }
+            _ => false,
+        }
+    }
+
+    /// The registry that the pattern names alone: a literal host without a path.
+    pub fn literal(&self) -> Option<Registry> {
+        match &self.host {
+            Host::Literal(host) if self.path.is_empty() => {
+                Some(Registry { host: host.clone(), port: self.port, path: String::new() })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the host holds a `*`.
+    pub fn is_wildcard(&self) -> bool {
+        !matches!(self.host, Host::Literal(_))
+    }
+
+    /// Whether the pattern is Docker Hub, or a path there.
+    pub fn is_hub(&self) -> bool {
+        self.port.is_none() && matches!(&self.host, Host::Literal(host) if host == HUB)
+    }
+
+    /// Whether only one owner can have a host that the pattern matches: a literal host, or a wildcard that ends in
+    /// two literal labels under which strangers cannot get a name.
+    pub fn pins_owner(&self) -> bool {
+        match &self.host {
+            Host::Any => false,
+            Host::Literal(_) => true,
+            Host::Glob(labels) => {
+                let wild = labels.iter().rposition(|label| label.contains('*')).map_or(0, |at| at + 1);
+                pins_owner(&labels[wild..])
+            }
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Any => out.write_str("*")?,
+            Host::Glob(labels) => out.write_str(&labels.join("."))?,
+            Host::Literal(host) => out.write_str(host)?,
+        }
+        if let Some(port) = self.port {
+            write!(out, ":{port}")?;
+        }
+        if self.path.is_empty() { Ok(()) } else { write!(out, "/{}", self.path) }
+    }
+}
+
+/// Domains under which a stranger gets a name of any depth, or shares a host.
+const SHARED: [&str; 9] = [
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "amazonaws.eu",
+    "api.aws",
+    "gcr.io",
+    "on.aws",
+    "pkg.dev",
+    "nip.io",
+    "sslip.io",
+];
+
+/// Domains directly under which anybody can get a name; what stands below that name is its owner's.
+const OPEN: [&str; 36] = [
+    "aliyuncs.com",
+    "appspot.com",
+    "azurecr.cn",
+    "azurecr.io",
+    "azurecr.us",
+    "azurewebsites.net",
+    "cloudapp.net",
+    "cloudfront.net",
+    "cloudsmith.io",
+    "ddns.net",
+    "digitaloceanspaces.com",
+    "duckdns.org",
+    "dyndns.org",
+    "fly.dev",
+    "github.dev",
+    "github.io",
+    "githubusercontent.com",
+    "gitlab.io",
+    "herokuapp.com",
+    "icr.io",
+    "jfrog.io",
+    "myhuaweicloud.com",
+    "netlify.app",
+    "ngrok.app",
+    "ngrok.io",
+    "no-ip.org",
+    "ocir.io",
+    "ondigitalocean.app",
+    "onrender.com",
+    "pages.dev",
+    "run.app",
+    "scw.cloud",
+    "tencentcloudcr.com",
+    "vercel.app",
+    "web.app",
+    "workers.dev",
+];
+
+fn pins_owner(tail: &[String]) -> bool {
+    let name = tail.join(".");
+    let below = |domain: &str| name == domain || name.ends_with(&format!(".{domain}"));
+    tail.len() >= 2
+        && !SHARED.iter().any(|domain| below(domain))
+        && !OPEN.contains(&name.as_str())
+        && !is_country_suffix(tail)
+}
+
+/// `co.uk`, `com.au` and the like: a country's own second level, where names are sold.
+fn is_country_suffix(tail: &[String]) -> bool {
+    const SECOND: [&str; 13] =
+        ["ac", "co", "com", "edu", "go", "gob", "gouv", "gov", "ltd", "me", "ne", "net", "org"];
+    matches!(tail, [second, country] if country.len() == 2 && (SECOND.contains(&second.as_str()) || second == "or"))
+}
+
+/// Wildcards never match an address: it has no owner that a name could pin down.
+fn matches_glob(labels: &[String], host: &str) -> bool {
+    if is_address(host) {
+        return false;
+    }
+    let asked: Vec<&str> = host.split('.').collect();
+    asked.len() == labels.len()
+        && labels.iter().zip(asked).all(|(glob, label)| glob_matches(glob.as_bytes(), label.as_bytes()))
+}
+
+/// `*` stands for one or more characters.
+fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
+    match (glob, text) {
+        ([], []) => true,
+        ([b'*', rest @ ..], [_, text @ ..]) => glob_matches(rest, text) || glob_matches(glob, text),
+        ([c, glob @ ..], [d, text @ ..]) => c == d && glob_matches(glob, text),
+        _ => false,
+    }
+}
+
+/// Whether some text is matched by both.
+fn globs_meet(one: &[u8], two: &[u8]) -> bool {
+    match (one, two) {
+        ([], []) => true,
+        ([], _) | (_, []) => false,
+        ([b'*', one_rest @ ..], [b'*', two_rest @ ..]) => {
+            // Both take one character; then either may be done with its `*`.
+            globs_meet(one_rest, two_rest) || globs_meet(one, two_rest) || globs_meet(one_rest, two)
+        }
+        ([b'*', rest @ ..], [_, two @ ..]) => globs_meet(rest, two) || globs_meet(one, two),
+        ([_, one @ ..], [b'*', rest @ ..]) => globs_meet(one, rest) || globs_meet(one, two),
+        ([c, one @ ..], [d, two @ ..]) => c == d && globs_meet(one, two),
+    }
+}

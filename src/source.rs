@@ -1,0 +1,135 @@
+//! Source: a place that gives credentials, and the table of all there are.
+//!
+//! A source reads its own keys of a rule and answers look-ups. It knows neither the config file nor the protocol, and
+//! no other source. A new one is a file in `source/` and a line in [`SOURCES`].
+
+mod env;
+mod secrets_manager;
+mod shape;
+mod vault;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Instant;
+
+use crate::credential::{Credential, Lease};
+use crate::environment::Environment;
+use crate::error::Problem;
+use crate::keys::{Keys, Read};
+use crate::registry::{Pattern, Registry};
+
+/// Every source: its word in the config, and what reads its rules.
+const SOURCES: &[(&str, Parse)] =
+    &[(secrets_manager::NAME, secrets_manager::parse), (env::NAME, env::parse), (vault::NAME, vault::parse)];
+
+type Parse = fn(&Keys<'_>, &Setup<'_>) -> Read<Box<dyn Source>>;
+
+/// What the rest of the config tells a rule's source.
+pub struct Setup<'c> {
+    /// The registries that the rule is for.
+    pub pattern: &'c Pattern,
+    /// Whether the rule is the built-in default, which nobody wrote.
+    pub built_in: bool,
+    /// The folder for relative files; `None` where there is none.
+    pub folder: Option<&'c Path>,
+    /// The home folder.
+    pub home: Option<&'c Path>,
+    /// The `[aws.NAME]` tables.
+    pub aws: &'c BTreeMap<String, Rc<crate::aws::Connection>>,
+    /// The `[vault.NAME]` tables.
+    pub vault: &'c BTreeMap<String, Rc<crate::vault::Connection>>,
+}
+
+impl Setup<'_> {
+    /// The connection that a rule names; one called `default` needs no table.
+    pub(crate) fn connection<T>(
+        &self,
+        keys: &Keys<'_>,
+        key: &'static str,
+        all: &BTreeMap<String, Rc<T>>,
+    ) -> Read<Rc<T>> {
+        let name = keys.string(key)?.unwrap_or_else(|| "default".to_owned());
+        let what = format!("names no connection: there is no [{key}.{name}]");
+        all.get(&name).cloned().ok_or_else(|| keys.mistake(key, &what))
+    }
+}
+
+/// One look-up, as a source sees it.
+pub struct Ask<'a> {
+    /// What was asked.
+    pub registry: &'a Registry,
+    /// Where variables come from.
+    pub environment: &'a Environment,
+    /// When the answer must be there.
+    pub deadline: Instant,
+}
+
+/// What a source answers: a credential, or that it was asked and has none.
+pub type Answer = Result<Option<Credential>, Problem>;
+
+/// An answer on its way.
+pub type Coming<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A place that gives credentials, with the keys of one rule.
+pub trait Source {
+    /// Its word in the config.
+    fn name(&self) -> &'static str;
+
+    /// The rule's secret name or path, its templates filled in; `None` where they do not fit the registry.
+    fn place(&self, registry: &Registry) -> Option<String>;
+
+    /// Fetches the credential.
+    fn get<'a>(&'a self, ask: &'a Ask<'a>) -> Coming<'a, Answer>;
+
+    /// Whether a fetch makes a new credential, as far as the rule tells.
+    fn mints(&self) -> bool {
+        false
+    }
+
+    /// Whether the place of the password differs from host to host.
+    fn is_per_host(&self) -> bool {
+        false
+    }
+
+    /// Whether the rule only answers look-ups with a path.
+    fn needs_path(&self) -> bool {
+        false
+    }
+
+    /// The user name, where the rule states it and nobody has to be asked for it.
+    fn stated_username(&self, _environment: &Environment) -> Option<String> {
+        None
+    }
+
+    /// Whether `list` names the rule's registry.
+    fn is_listed(&self, _environment: &Environment) -> bool {
+        true
+    }
+
+    /// Gives a lease back.
+    fn give_back<'a>(&'a self, _lease: &'a Lease, _ask: &'a Ask<'a>) -> Coming<'a, Result<(), Problem>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// Reads the rule's source and the source's own keys.
+///
+/// # Errors
+/// The first mistake in them.
+pub fn parse(keys: &Keys<'_>, setup: &Setup<'_>) -> Read<Box<dyn Source>> {
+    let parse = keys.word("source", SOURCES)?;
+    match parse {
+        Some(parse) => parse(keys, setup),
+        None => {
+            // A misspelt `source` is told before a missing one.
+            let known: Vec<&str> = SOURCES.iter().map(|(name, _)| *name).collect();
+            let nearly = keys.nearly("source");
+            Err(nearly.unwrap_or_else(|| {
+                keys.error(&format!("needs the key `source`: one of {}", known.join(", ")))
+            }))
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Credentials in Vault or OpenBao: K/V of both versions, and any engine that answers a read or a write.
+
+use std::rc::Rc;
+
+use http::Method;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::shape::Fields;
+use super::{Answer, Ask, Coming, Setup, Source};
+use crate::credential::{Credential, Lease};
+use crate::environment::Environment;
+use crate::error::{Kind, Problem};
+use crate::keys::{Keys, Read};
+use crate::registry::{Registry, Template};
+use crate::vault::{self, Refusal};
+
+/// Its word in the config.
+pub(super) const NAME: &str = "vault";
+
+struct Vault {
+    /// The segments of the API path below `/v1/`.
+    path: Vec<Template>,
+    method: Verb,
+    body: Option<Body>,
+    username: Option<String>,
+    fields: Fields,
+    connection: Rc<vault::Connection>,
+}
+
+/// How the path is asked.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Verb {
+    Get,
+    Post,
+    Put,
+}
+
+/// What a write carries, with templates in its strings.
+enum Body {
+    Fixed(Value),
+    List(Vec<Body>),
+    Object(Vec<(String, Body)>),
+    Text(Template),
+}
+
+/// Reads `path`, `method`, `body`, `username`, `username-key`, `password-key` and `vault`.
+pub(super) fn parse(keys: &Keys<'_>, setup: &Setup<'_>) -> Read<Box<dyn Source>> {
+    let path = keys.string("path")?;
+    let method = keys.word("method", &[("GET", Verb::Get), ("POST", Verb::Post), ("PUT", Verb::Put)])?;
+    let body = keys.json("body")?;
+    let username = keys.string("username")?;
+    let fields = Fields::parse(keys)?;
+    let connection = setup.connection(keys, "vault", setup.vault)?;
+    keys.finish()?;
+    let path = segments(&keys.required("path", path)?).map_err(|why| keys.mistake("path", &why))?;
+    let method = method.unwrap_or(Verb::Get);
+    if method == Verb::Get && body.is_some() {
+        return Err(keys.mistake("body", "is sent by a write only: add method = \"POST\""));
+    }
+    let body =
+        body.map(Body::parse).transpose().map_err(|why| keys.mistake("body", &format!("has an {why}")))?;
+    Ok(Box::new(Vault { path, method, body, username, fields, connection }))
+}
+
+/// The path's segments; slashes at its ends and doubled ones say nothing.
+fn segments(path: &str) -> Result<Vec<Template>, String> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if parts.iter().any(|part| matches!(*part, "." | "..")) {
+        return Err("holds a `.` or `..` segment".to_owned());
+    }
+    parts.into_iter().map(|part| Template::parse(part).map_err(|why| format!("has an {why}"))).collect()
+}
+
+impl Source for Vault {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn place(&self, registry: &Registry) -> Option<String> {
+        Some(self.filled(registry)?.join("/"))
+    }
+
+    fn get<'a>(&'a self, ask: &'a Ask<'a>) -> Coming<'a, Answer> {
+        Box::pin(async { self.fetch(ask).await.map(Some) })
+    }
+
+    fn mints(&self) -> bool {
+        self.method != Verb::Get
+    }
+
+    fn is_per_host(&self) -> bool {
+        self.path.iter().any(Template::uses_host)
+    }
+
+    fn needs_path(&self) -> bool {
+        self.path.iter().any(Template::uses_path) || self.body.as_ref().is_some_and(Body::uses_path)
+    }
+
+    fn stated_username(&self, _: &Environment) -> Option<String> {
+        self.username.clone()
+    }
+
+    fn give_back<'a>(&'a self, lease: &'a Lease, ask: &'a Ask<'a>) -> Coming<'a, Result<(), Problem>> {
+        Box::pin(async { self.connection.open(ask.environment, ask.deadline)?.revoke(&lease.id).await })
+    }
+}
+
+impl Vault {
+    /// The path's segments for the registry; what `{path}` fills in may be several.
+    fn filled(&self, registry: &Registry) -> Option<Vec<String>> {
+        let mut filled = Vec::new();
+        for template in &self.path {
+            let text = template.fill(registry)?;
+            filled.extend(text.split('/').map(str::to_owned));
+        }
+        if let Some(body) = &self.body {
+            body.fill(registry)?;
+        }
+        Some(filled)
+    }
+
+    async fn fetch(&self, ask: &Ask<'_>) -> Result<Credential, Problem> {
+        let misfit = || Problem::new(Kind::Malformed, "the path does not fit the registry");
+        let path = self.filled(ask.registry).ok_or_else(misfit)?;
+        let body = match &self.body {
+            Some(body) => Some(body.fill(ask.registry).ok_or_else(misfit)?),
+            // A write without a body is still JSON to the server.
+            None => self.mints().then(|| Value::Object(serde_json::Map::new())),
+        };
+        let server = self.connection.open(ask.environment, ask.deadline)?;
+        let answer = match server.call(&self.method.http(), &path, body.as_ref()).await? {
+            Ok(answer) => answer,
+            Err(refusal) if self.may_lack_data(&refusal) => match server.versioned_path(&path).await {
+                Some(path) => server
+                    .call(&Method::GET, &path, None)
+                    .await?
+                    .map_err(|refusal| self.refused(refusal, &path))?,
+                None => return Err(self.refused(refusal, &path)),
+            },
+            Err(refusal) => return Err(self.refused(refusal, &path)),
+        };
+        let lease = answer.lease();
+        match self.credential(&answer) {
+            Ok(credential) => Ok(credential),
+            Err(problem) => {
+                // Nobody could use it, so nobody would give it back.
+                if let Some(lease) = lease {
+                    server.revoke(&lease.id).await.map_err(|_| not_given_back(&problem, &lease))?;
+                }
+                Err(problem)
+            }
+        }
+    }
+
+    /// A path of a versioned K/V engine without `data/` is refused by policy, or answered with a warning.
+    fn may_lack_data(&self, refusal: &Refusal) -> bool {
+        self.method == Verb::Get && (refusal.status == 403 || refusal.lacks_data())
+    }
+
+    fn credential(&self, answer: &vault::Answer) -> Result<Credential, Problem> {
+        let data = answer.data().ok_or_else(|| Problem::new(Kind::Malformed, "the answer holds no data"))?;
+        let username = match &self.username {
+            Some(username) => username.clone(),
+            None => self.fields.username(data)?,
+        };
+        Ok(Credential {
+            username,
+            secret: SecretString::from(self.fields.password(data)?),
+            lease: answer.lease(),
+        })
+    }
+
+    /// The server's refusal in its own words, with the remedy.
+    fn refused(&self, refusal: Refusal, path: &[String]) -> Problem {
+        let place = path.join("/");
+        let (kind, cause, hint) = match refusal.status {
+            400 | 412 => (Kind::Malformed, refusal.cause, String::new()),
+            403 => {
+                let capability = if self.mints() { "create and update" } else { "read" };
+                (
+                    Kind::Denied,
+                    refusal.cause,
+                    format!("the token must be valid and its policy allow {capability} on {place}"),
+                )
+            }
+            404 if refusal.lacks_data() => (
+                Kind::Missing,
+                "the engine is a versioned K/V".to_owned(),
+                "put data/ after the mount in path".to_owned(),
+            ),
+            404 => missing(&refusal),
+            405 if self.mints() => {
+                (Kind::Malformed, refusal.cause, "the engine takes no write here: remove method".to_owned())
+            }
+            405 => (
+                Kind::Malformed,
+                refusal.cause,
+                "an engine that mints on write needs method = \"POST\"".to_owned(),
+            ),
+            429 => (Kind::Unavailable, refusal.cause, "the server is asked too often: try again".to_owned()),
+            503 => (Kind::Unavailable, refusal.cause, "unseal the server".to_owned()),
+            _ => (Kind::Unavailable, refusal.cause, String::new()),
+        };
+        let cause = if cause.is_empty() { format!("HTTP {}", refusal.status) } else { cause };
+        Problem::new(kind, cause).hint(hint)
+    }
+}
+
+/// A place that is not there: never written, deleted, destroyed, or without an engine.
+fn missing(refusal: &Refusal) -> (Kind, String, String) {
+    let metadata = &refusal.data["metadata"];
+    let version = &metadata["version"];
+    let (cause, hint) = match () {
+        () if metadata["destroyed"] == true => {
+            (format!("version {version} is destroyed"), "write a new version")
+        }
+        () if metadata.is_object() => {
+            (format!("version {version} is deleted"), "undelete it, or write a new version")
+        }
+        () if refusal.cause.is_empty() => {
+            ("no such secret".to_owned(), "check path; a versioned K/V has data/ after its mount")
+        }
+        () => (refusal.cause.clone(), "check path and namespace"),
+    };
+    (Kind::Missing, cause, hint.to_owned())
+}
+
+fn not_given_back(problem: &Problem, lease: &Lease) -> Problem {
+    let hint = format!("{}; revoke the lease {} by hand", problem.hint, lease.id);
+    problem.clone().hint(hint.trim_start_matches("; ").to_owned())
+}
+
+impl Verb {
+    fn http(self) -> Method {
+        match self {
+            Self::Get => Method::GET,
+            Self::Post => Method::POST,
+            Self::Put => Method::PUT,
+        }
+    }
+}
+
+impl Body {
+    fn parse(value: Value) -> Result<Self, String> {
+        Ok(match value {
+            Value::Array(items) => Self::List(items.into_iter().map(Self::parse).collect::<Result<_, _>>()?),
+            Value::Object(fields) => {
+                let parse = |(key, value)| Ok::<_, String>((key, Self::parse(value)?));
+                Self::Object(fields.into_iter().map(parse).collect::<Result<_, _>>()?)
+            }
+            Value::String(text) => Self::Text(Template::parse(&text)?),
+            other => Self::Fixed(other),
+        })
+    }
+
+    fn uses_path(&self) -> bool {
+        match self {
+            Self::Fixed(_) => false,
+            Self::List(items) => items.iter().any(Self::uses_path),
+            Self::Object(fields) => fields.iter().any(|(_, value)| value.uses_path()),
+            Self::Text(template) => template.uses_path(),
+        }
+    }
+
+    fn fill(&self, registry: &Registry) -> Option<Value> {
+        Some(match self {
+            Self::Fixed(value) => value.clone(),
+            Self::List(items) => {
+                Value::Array(items.iter().map(|item| item.fill(registry)).collect::<Option<_>>()?)
+            }
+            Self::Object(fields) => {
+                let fill = |(key, value): &(String, Self)| Some((key.clone(), value.fill(registry)?));
+                Value::Object(fields.iter().map(fill).collect::<Option<_>>()?)
+            }
+            Self::Text(template) => Value::String(template.fill(registry)?),
+        })
+    }
+}

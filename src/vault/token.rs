@@ -1,0 +1,97 @@
+//! The token that a connection comes with.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::environment::Environment;
+use crate::error::{Kind, Problem};
+use crate::file;
+use crate::keys::{Keys, Read};
+
+/// The variables of both clients, OpenBao's first, as its own client reads them.
+const VARIABLES: [&str; 2] = ["BAO_TOKEN", "VAULT_TOKEN"];
+/// Where `vault login` and `bao login` put it, below the home folder.
+const FILE: &str = ".vault-token";
+
+/// Where the token comes from.
+pub(super) enum Token {
+    /// The usual variables, else the file that a login leaves.
+    Default,
+    /// The file that the config names.
+    File(PathBuf),
+    /// No token at all: a Vault Agent or Proxy adds its own.
+    None,
+    /// The variable that the config names.
+    Variable(String),
+}
+
+#[derive(Clone, Copy)]
+enum Method {
+    None,
+    Token,
+}
+
+impl Token {
+    /// Reads `[vault.NAME.auth]`.
+    pub(super) fn parse(auth: Option<&Keys<'_>>, folder: Option<&Path>, home: Option<&Path>) -> Read<Self> {
+        let Some(keys) = auth else { return Ok(Self::Default) };
+        let method = keys.word("method", &[("none", Method::None), ("token", Method::Token)])?;
+        if matches!(method, Some(Method::None)) {
+            keys.finish()?;
+            return Ok(Self::None);
+        }
+        let variable = keys.string("token-env")?;
+        let file = keys.path("token-file", folder, home)?;
+        keys.finish()?;
+        keys.exclusive(&["token-env", "token-file"])?;
+        Ok(match (variable, file) {
+            (Some(variable), _) => Self::Variable(variable),
+            (None, Some(file)) => Self::File(file),
+            (None, None) => Self::Default,
+        })
+    }
+
+    /// The token; `None` where the connection sends none.
+    pub(super) fn read(&self, environment: &Environment) -> Result<Option<SecretString>, Problem> {
+        match self {
+            Self::None => Ok(None),
+            Self::Variable(name) => match environment.get(name) {
+                Some(token) => checked(token, name).map(Some),
+                None => Err(missing(format!("no token: {name} is not set")).hint(format!("set {name}"))),
+            },
+            Self::File(path) => from_file(path).map(Some),
+            Self::Default => {
+                if let Some((name, token)) = environment.first(&VARIABLES) {
+                    return checked(token, name).map(Some);
+                }
+                match environment.home().map(|home| home.join(FILE)).filter(|path| path.exists()) {
+                    Some(path) => from_file(&path).map(Some),
+                    None => Err(missing(
+                        "no token: VAULT_TOKEN is not set and there is no ~/.vault-token".to_owned(),
+                    )
+                    .hint("log in with `vault login` or `bao login`, or set VAULT_TOKEN")),
+                }
+            }
+        }
+    }
+}
+
+fn from_file(path: &Path) -> Result<SecretString, Problem> {
+    let token = file::read_secret(path).map_err(|(cause, mend)| missing(cause).hint(mend))?;
+    checked(token, &path.display().to_string())
+}
+
+/// The server trims spaces; a line break could not even be sent.
+fn checked(token: String, origin: &str) -> Result<SecretString, Problem> {
+    let token = SecretString::from(token.trim());
+    let text = token.expose_secret();
+    if text.is_empty() || !text.bytes().all(|c| c.is_ascii_graphic()) {
+        return Err(missing(format!("what {origin} holds is no token")));
+    }
+    Ok(token)
+}
+
+fn missing(cause: String) -> Problem {
+    Problem::new(Kind::Unauthenticated, cause)
+}
