@@ -29,7 +29,8 @@ the_demo() {
   show "cat $CONFIG"
   show "sha256sum $CONFIG | tee ~/before"
   step "The image is private: without the helper there is nothing to be had. This must fail."
-  if show "$PULL_WITHOUT"; then die "It was pulled without a credential: the demo is broken."; fi
+  show "$PULL_WITHOUT" | tee ~/refusal && die "It was pulled without a credential: the demo is broken."
+  grep -Eq "no basic auth credentials|unauthorized|denied" ~/refusal || die "That was refused for another reason."
   step "What a client does to get a credential: it asks the helper. (The secret is blotted out here.)"
   show "echo https://index.docker.io/v1/ | docker-credential-lease get | sed 's/\(\"Secret\": *\)\"[^\"]*/\1\"…/'"
   step "Now the pull itself. No login before it, no logout after it."
@@ -102,6 +103,7 @@ the_stage() {
   ln -s "$BIN" "$WORLD/bin/docker-credential-lease"
   export VAULT_ADDR=$BAO_URL VAULT_TOKEN=$PULL_TOKEN AWS_EC2_METADATA_DISABLED=true
 
+  cd
   mkdir -p ~/.docker ~/.config/docker-credential-lease ~/empty
   printf '[registry."docker.io"]\nsource = "vault"\npath = "secret/data/acme/dockerhub"\n' >~/.config/docker-credential-lease/config.toml
   say '{}' >~/empty/config.json
@@ -123,9 +125,9 @@ commands() {
       PULL_WITHOUT="docker --config ~/empty pull $IMAGE"
       PROOF="docker image ls" ;;
     skopeo)
-      PULL="skopeo copy docker://$IMAGE dir:$HOME/hello"
-      PULL_WITHOUT="skopeo copy --authfile ~/empty/config.json docker://$IMAGE dir:$HOME/hello"
-      PROOF="ls -l ~/hello" ;;
+      PULL="skopeo copy docker://$IMAGE dir:hello"
+      PULL_WITHOUT="skopeo copy --authfile ~/empty/config.json docker://$IMAGE dir:hello"
+      PROOF="ls -l hello" ;;
     podman)
       # Storage of its own, without what takes the rights of a real root.
       local podman='podman --root ~/storage --runroot /run/podman --storage-driver vfs --cgroup-manager cgroupfs'

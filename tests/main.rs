@@ -1,2 +1,22 @@
-#[test]
-fn t() {}
+//! The one integration binary: the built helper, real servers where there are any, hostile ones where not.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::use_debug,
+    reason = "a test ends by panicking, says what it skipped, and reads where the servers are"
+)]
+
+mod support;
+
+mod config;
+mod env;
+mod failure;
+mod protocol;
+mod reach;
+mod registry;
+mod secrets_manager;
+mod vault;

@@ -61,6 +61,7 @@ world_leave() {
   local i
   for i in {1..50}; do  # the kernel may still be ending them
     rm -rf "$world_dir" 2>/dev/null && return
+    chmod -R u+rwx "$world_dir" 2>/dev/null || true  # layers keep the rights of what is in them
     sleep 0.1
   done
   say "could not remove $world_dir" >&2
@@ -73,7 +74,8 @@ world_settle() {
   loopback_up
   # Sockets and locks of engines on this machine go out of sight; ours lie at the usual places without being in the way.
   mount -t tmpfs -o mode=0755 tmpfs /run
-  mkdir -p /run/lock
+  mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+  mkdir /run/lock
   # dockerd and podman write below these two (keys, caches); what they write goes to memory.
   if real_root; then
     memory_over /etc

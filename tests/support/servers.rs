@@ -1,0 +1,143 @@
+//! The real servers that `tests/run.sh` starts: moto for AWS, OpenBao for Vault.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+
+use super::Helper;
+
+/// The address in the variable; without one the test is skipped, loudly, and fails where nothing may be skipped.
+fn address(variable: &str) -> Option<String> {
+    let address = std::env::var(variable).ok().filter(|address| !address.is_empty());
+    if address.is_none() {
+        assert!(std::env::var_os("REQUIRE_ALL").is_none(), "{variable} is not set: run tests/run.sh");
+        eprintln!("SKIPPED: {variable} is not set: run tests/run.sh");
+    }
+    address
+}
+
+/// A name that no other test uses.
+pub(crate) fn unique(stem: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{stem}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// One HTTP request with a JSON body; status and body of the answer.
+pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    let rest = url.strip_prefix("http://").expect("plain http");
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let mut stream = TcpStream::connect(authority).unwrap();
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    write!(
+        stream,
+        "{method} /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+}
+
+/// A moto server, which plays every AWS service on one port.
+pub(crate) struct Moto {
+    pub(crate) url: String,
+}
+
+impl Moto {
+    pub(crate) fn find() -> Option<Self> {
+        address("TEST_MOTO_URL").map(|url| Self { url })
+    }
+
+    /// Calls Secrets Manager in the region; moto checks no signature, but reads the region from it.
+    pub(crate) fn call(&self, region: &str, action: &str, body: &Value) -> Value {
+        let target = format!("secretsmanager.{action}");
+        let scope = format!("Credential=test/20260101/{region}/secretsmanager/aws4_request");
+        let authorization = format!("AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0");
+        let headers = [
+            ("X-Amz-Target", target.as_str()),
+            ("Content-Type", "application/x-amz-json-1.1"),
+            ("Authorization", authorization.as_str()),
+        ];
+        let (status, answer) = request("POST", &self.url, &headers, &body.to_string());
+        assert_eq!(status, 200, "{action}: {answer}");
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    /// Creates a secret with a name of its own in us-east-1; its name.
+    pub(crate) fn secret(&self, text: &str) -> String {
+        let name = unique("secret");
+        self.call("us-east-1", "CreateSecret", &json!({"Name": name, "SecretString": text}));
+        name
+    }
+
+    /// A helper with the config, that takes moto for AWS and us-east-1 for its region.
+    pub(crate) fn helper(&self, config: &str) -> Helper {
+        Helper::with_config(config).envs(&[
+            ("AWS_ENDPOINT_URL", &self.url),
+            ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "not-a-real-key"),
+            ("AWS_REGION", "us-east-1"),
+        ])
+    }
+}
+
+/// An OpenBao server in development mode, with its root token.
+pub(crate) struct Bao {
+    pub(crate) address: String,
+    pub(crate) token: String,
+}
+
+impl Bao {
+    pub(crate) fn find() -> Option<Self> {
+        let address = address("TEST_BAO_ADDR")?;
+        let token = std::env::var("TEST_BAO_TOKEN").unwrap_or_else(|_| "root".to_owned());
+        Some(Self { address, token })
+    }
+
+    /// Calls the API with the root token; a refusal ends the test.
+    pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.call_in("", method, path, body)
+    }
+
+    /// The same in a namespace.
+    pub(crate) fn call_in(&self, namespace: &str, method: &str, path: &str, body: &Value) -> Value {
+        let headers = [("X-Vault-Token", self.token.as_str()), ("X-Vault-Namespace", namespace)];
+        let headers = if namespace.is_empty() { &headers[..1] } else { &headers[..] };
+        let (status, answer) =
+            request(method, &format!("{}/v1/{path}", self.address), headers, &body.to_string());
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        serde_json::from_str(&answer).unwrap_or(Value::Null)
+    }
+
+    /// Writes a secret of the versioned K/V engine at `secret/`, with a name of its own; its name.
+    pub(crate) fn secret(&self, data: &Value) -> String {
+        let name = unique("reg");
+        self.call("POST", &format!("secret/data/{name}"), &json!({ "data": data }));
+        name
+    }
+
+    /// Mounts an engine under a name of its own; the name.
+    pub(crate) fn mount(&self, settings: &Value) -> String {
+        let name = unique("mount");
+        self.call("POST", &format!("sys/mounts/{name}"), settings);
+        name
+    }
+
+    /// A token that may do what the policy says and no more.
+    pub(crate) fn token(&self, policy: &str) -> String {
+        let name = unique("policy");
+        self.call("PUT", &format!("sys/policies/acl/{name}"), &json!({ "policy": policy }));
+        let body = json!({"policies": [name], "no_default_policy": true, "ttl": "1h"});
+        self.call("POST", "auth/token/create", &body)["auth"]["client_token"].as_str().unwrap().to_owned()
+    }
+
+    /// A helper with the config, that finds the server and its root token in the environment.
+    pub(crate) fn helper(&self, config: &str) -> Helper {
+        Helper::with_config(config).envs(&[("VAULT_ADDR", &self.address), ("VAULT_TOKEN", &self.token)])
+    }
+}

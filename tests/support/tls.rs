@@ -1,0 +1,108 @@
+//! A TLS front with a throw-away CA, before a plain server.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+/// A TLS listener whose certificate a CA of its own has signed.
+pub(crate) struct TlsFront {
+    /// `127.0.0.1:PORT`.
+    pub(crate) authority: String,
+    /// The port alone.
+    pub(crate) port: u16,
+    /// The CA's certificate, PEM.
+    pub(crate) ca: PathBuf,
+    /// A client certificate of the same CA, and its key.
+    pub(crate) client: (PathBuf, PathBuf),
+}
+
+impl TlsFront {
+    /// In front of `target` (`host:port`), with a certificate for `names`; its files go to `folder`.
+    pub(crate) fn new(target: &str, names: &[&str], folder: &Path) -> Self {
+        Self::start(target, names, folder, false)
+    }
+
+    /// The same, and it wants a client certificate.
+    pub(crate) fn mutual(target: &str, names: &[&str], folder: &Path) -> Self {
+        Self::start(target, names, folder, true)
+    }
+
+    fn start(target: &str, names: &[&str], folder: &Path, mutual: bool) -> Self {
+        let ca_key = KeyPair::generate().unwrap();
+        let mut ca = CertificateParams::new(Vec::new()).unwrap();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca_certificate = ca.self_signed(&ca_key).unwrap();
+        let issuer = Issuer::new(ca, ca_key);
+        let sign = |names: &[&str]| {
+            let key = KeyPair::generate().unwrap();
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+            (certificate, key)
+        };
+        let write = |name: &str, text: String| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let (own, key) = sign(names);
+        let (guest, guest_key) = sign(&["guest"]);
+        let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let builder = if mutual {
+            let mut roots = RootCertStore::empty();
+            roots.add(ca_certificate.der().clone()).unwrap();
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            builder.with_client_cert_verifier(verifier)
+        } else {
+            builder.with_no_client_auth()
+        };
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = Arc::new(builder.with_single_cert(vec![own.der().clone()], key).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let target = target.to_owned();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (config, target) = (Arc::clone(&config), target.clone());
+                thread::spawn(move || relay(stream, config, &target));
+            }
+        });
+        Self {
+            authority: address.to_string(),
+            port: address.port(),
+            ca: write("ca.pem", ca_certificate.pem()),
+            client: (write("client.pem", guest.pem()), write("client-key.pem", guest_key.serialize_pem())),
+        }
+    }
+}
+
+/// One request and its answer at a time: enough for clients that wait for the answer.
+fn relay(stream: TcpStream, config: Arc<ServerConfig>, target: &str) {
+    let mut client = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
+    let Ok(mut server) = TcpStream::connect(target) else { return };
+    let mut buffer = [0; 65536];
+    while let Ok(read @ 1..) = client.read(&mut buffer) {
+        if server.write_all(&buffer[..read]).is_err() {
+            return;
+        }
+        // A request that has not all come yet is not answered yet either.
+        let waited = server.set_read_timeout(Some(std::time::Duration::from_millis(200)));
+        waited.unwrap();
+        while let Ok(read @ 1..) = server.read(&mut buffer) {
+            if client.write_all(&buffer[..read]).is_err() {
+                return;
+            }
+            server.set_read_timeout(Some(std::time::Duration::from_millis(20))).unwrap();
+        }
+    }
+}
