@@ -11,7 +11,7 @@ IMAGE=docker.io/acme/hello:1
 
 main() {
   # Only on this machine itself; inside the namespace it is all there.
-  if [ -z "${WORLD:-}" ]; then the_helper; the_servers; fi
+  inside || { the_helper; the_servers; }
   world_enter "$@"
   trap '[ $? = 0 ] || say "The demo broke off here."' EXIT
   pick_client
@@ -59,6 +59,7 @@ show() {
 the_helper() {
   BIN=${BIN:-$REPO/target/release/docker-credential-lease}
   if [ ! -x "$BIN" ]; then
+    [ -z "$(missing cargo)" ] || die "docker-credential-lease is not built yet, and there is no cargo to build it."
     say "# docker-credential-lease is not built yet: cargo build --release"
     (cd "$REPO" && cargo build --release --target-dir target)
   fi

@@ -59,7 +59,7 @@ impl Server {
         let mut request =
             http::Request::new(body.map(|body| body.to_string().into_bytes()).unwrap_or_default());
         *request.method_mut() = method.clone();
-        *request.uri_mut() = self.url(path)?.as_str().parse().map_err(|_| misplaced())?;
+        *request.uri_mut() = place(&self.base, path)?.as_str().parse().map_err(|_| misplaced())?;
         *request.headers_mut() = self.headers(body.is_some())?;
         let answer = self.client.send(request).await?;
         let value: Option<Value> = match answer.body.as_slice() {
@@ -113,19 +113,6 @@ impl Server {
         }
     }
 
-    fn url(&self, path: &[String]) -> Result<Url, Problem> {
-        let mut built = self.base.path().trim_end_matches('/').to_owned();
-        built.push_str("/v1");
-        for segment in path {
-            built.push('/');
-            built.extend(utf8_percent_encode(segment, ENCODED));
-        }
-        let mut url = self.base.clone();
-        url.set_path(&built);
-        // The URL's own rules clean `..` and the like away: then it is not the place that was named.
-        if url.path() == built { Ok(url) } else { Err(misplaced()) }
-    }
-
     fn headers(&self, has_body: bool) -> Result<HeaderMap, Problem> {
         let mut headers = HeaderMap::new();
         // A Vault Agent may be told to answer nothing without it.
@@ -167,6 +154,20 @@ impl Refusal {
     }
 }
 
+/// The URL of the path, given as segments: each stays one segment, whatever it holds.
+fn place(base: &Url, path: &[String]) -> Result<Url, Problem> {
+    let mut built = base.path().trim_end_matches('/').to_owned();
+    built.push_str("/v1");
+    for segment in path {
+        built.push('/');
+        built.extend(utf8_percent_encode(segment, ENCODED));
+    }
+    let mut url = base.clone();
+    url.set_path(&built);
+    // The URL's own rules clean `..` and the like away: then it is not the place that was named.
+    if url.path() == built { Ok(url) } else { Err(misplaced()) }
+}
+
 /// `N error(s) occurred:` and its bullets, in one line.
 fn flatten(text: &str) -> String {
     let line = one_line(text);
@@ -190,7 +191,34 @@ fn no_vault(cause: &str) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::flatten;
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+    use url::Url;
+
+    use super::{flatten, place};
+
+    proptest! {
+        #[test]
+        fn the_url_has_exactly_the_segments_that_were_built(
+            segments in prop::collection::vec("(?s).{1,12}|[.]{1,3}|%2e%2E|[a-z:\\[\\]%/?#\\\\]{1,8}", 1..5),
+            prefix in "|/|/vault|/a/b/",
+        ) {
+            let base = Url::parse(&format!("https://vault.example:8200{prefix}")).unwrap();
+            let climbs = |segment: &String| matches!(segment.as_str(), "." | "..");
+            match place(&base, &segments) {
+                Ok(url) => {
+                    let start = prefix.split('/').filter(|part| !part.is_empty()).count() + 1;
+                    let sent: Vec<String> = url.path_segments().unwrap().skip(start)
+                        .map(|segment| percent_decode_str(segment).decode_utf8().unwrap().into_owned())
+                        .collect();
+                    prop_assert_eq!(&sent, &segments);
+                    prop_assert_eq!(url.authority(), "vault.example:8200");
+                    prop_assert!(url.query().is_none() && url.fragment().is_none());
+                }
+                Err(_) => prop_assert!(segments.iter().any(climbs), "refused without reason: {:?}", segments),
+            }
+        }
+    }
 
     #[test]
     fn the_servers_list_becomes_one_line() {

@@ -15,8 +15,8 @@ passed=0 failed=0 skipped=0
 
 main() {
   requirements
+  trap 'broke_off=$?; finish' EXIT  # inside; outside, world_enter has its own
   world_enter "$@"
-  trap 'broke_off=$?; finish' EXIT
   servers
   clients_home
   for DOCKER in "${CLIS[@]}"; do

@@ -27,12 +27,11 @@ PATH=$REPO/target/venv/bin:$PATH:/usr/sbin:/sbin
 
 #### In and out
 
+# The mount namespace tells: a variable alone could have been left over by somebody.
+inside() { [ -n "${WORLD_OUTSIDE:-}" ] && [ "$(readlink /proc/self/ns/mnt)" != "$WORLD_OUTSIDE" ]; }
+
 world_enter() {
-  # The mount namespace tells whether we are inside: a variable alone could have been left over by somebody.
-  if [ -n "${WORLD:-}" ] && [ "$(readlink /proc/self/ns/mnt)" != "${WORLD_OUTSIDE:-}" ]; then
-    world_settle
-    return
-  fi
+  if inside; then world_settle; return; fi
   local mapped=() status=0
   [ "$(id -u)" = 0 ] || mapped=(--user --map-root-user)
   world_dir=$(mktemp -d)
