@@ -60,6 +60,8 @@ pub struct Rule {
     pub on_error: OnError,
     /// What `docker login` may do.
     pub store: Store,
+    /// The table's header, as the text has it.
+    header: String,
     at: usize,
 }
 
@@ -210,9 +212,9 @@ impl Reader<'_> {
             let rule = self.rule(keys, &setup)?;
             if let Some(other) = read.iter().find(|other| other.pattern.ties_with(&rule.pattern)) {
                 let (line, _) = line_and_column(text, other.at);
-                return Err(keys.error(&format!(
-                    "and the rule in line {line} match the same registries: remove one of them"
-                )));
+                let what =
+                    format!("and {} in line {line} match the same registries: remove one", other.header);
+                return Err(keys.error(&what));
             }
             read.push(rule);
         }
@@ -249,6 +251,7 @@ impl Reader<'_> {
             source,
             on_error: on_error.unwrap_or(OnError::Fail),
             store: store.unwrap_or(Store::Refuse),
+            header: keys.name().to_owned(),
             at: keys.at(),
         })
     }

@@ -71,7 +71,7 @@ impl<'d> Keys<'d> {
             Some((_, value)) => Ok(Some(*value)),
             None => {
                 let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                Err(self.mistake(key, &format!("has no value `{text}`, known are {}", known.join(", "))))
+                Err(self.mistake(key, &format!("takes {}, not `{text}`", known.join(" or "))))
             }
         }
     }
@@ -147,7 +147,11 @@ impl<'d> Keys<'d> {
         let Some(key) = unknown.min_by_key(|key| key.span().start) else { return Ok(()) };
         let distance = |word: &&str| strsim::damerau_levenshtein(word, key.get_ref());
         let nearest = known.iter().copied().min_by_key(distance).unwrap_or_default();
-        let what = format!("unknown key `{}`{}; did you mean `{nearest}`?", key.get_ref(), self.inside());
+        let advice = match strsim::damerau_levenshtein(nearest, key.get_ref()) {
+            0..=3 => format!("did you mean `{nearest}`?"),
+            _ => format!("the nearest known key is `{nearest}`"),
+        };
+        let what = format!("unknown key `{}`{}; {advice}", key.get_ref(), self.inside());
         Err(Mistake { at: key.span().start, what })
     }
 
@@ -183,6 +187,11 @@ impl<'d> Keys<'d> {
     /// A mistake of the whole table: its name and then the rest of the sentence.
     pub fn error(&self, what: &str) -> Mistake {
         Mistake { at: self.at, what: format!("{} {what}", self.name) }
+    }
+
+    /// The table's name in sentences, such as `[aws.prod]`.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Byte offset of the table's header.
