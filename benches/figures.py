@@ -135,7 +135,7 @@ class Report:
     def ratio(self, name, ours, theirs, unit, most):
         digits = 0 if unit == "B" else 2
         ratio = ours / theirs
-        self.line(name, f"{ours:,.{digits}f} {unit}", f"{theirs:,.{digits}f} {unit}", f"{ratio:.2f}", f"≤ {most:.2f}", ratio <= most)
+        self.line(name, f"{ours:,.{digits}f} {unit}", f"{theirs:,.{digits}f} {unit}", f"{ratio:.3f}", f"≤ {most:.2f}", ratio <= most)
 
 
 def ratios(world, ours, theirs, runs, wanted, report):

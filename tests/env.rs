@@ -8,7 +8,12 @@ const HUB: &str = "[registry.\"docker.io\"]\nsource = \"env\"\n";
 #[test]
 fn docker_hub_works_with_two_variables_and_nothing_else() {
     let helper = Helper::new().envs(&PAIR);
-    for asked in ["docker.io", "https://index.docker.io/v1/", "index.docker.io/library/alpine", "registry-1.docker.io:443"] {
+    for asked in [
+        "docker.io",
+        "https://index.docker.io/v1/",
+        "index.docker.io/library/alpine",
+        "registry-1.docker.io:443",
+    ] {
         helper.get(asked).is_found(asked, "acme", "dckr_pat_1");
     }
     helper.get("ghcr.io").is_not_found();
@@ -18,9 +23,15 @@ fn docker_hub_works_with_two_variables_and_nothing_else() {
 fn the_first_complete_pair_counts() {
     let both = Helper::new().envs(&PAIR).env("DOCKERHUB_USERNAME", "second").env("DOCKERHUB_TOKEN", "t");
     both.get("docker.io").is_found("docker.io", "acme", "dckr_pat_1");
-    let half = Helper::new().env("DOCKER_USER", "acme").envs(&[("DOCKERHUB_USERNAME", "hub"), ("DOCKERHUB_PASSWORD", "p")]);
+    let half = Helper::new()
+        .env("DOCKER_USER", "acme")
+        .envs(&[("DOCKERHUB_USERNAME", "hub"), ("DOCKERHUB_PASSWORD", "p")]);
     half.get("docker.io").is_found("docker.io", "hub", "p");
-    for (user, secret) in [("DOCKERHUB_USERNAME", "DOCKERHUB_TOKEN"), ("DOCKER_LOGIN", "DOCKER_PASSWORD"), ("DOCKER_USERNAME", "DOCKER_PASSWORD")] {
+    for (user, secret) in [
+        ("DOCKERHUB_USERNAME", "DOCKERHUB_TOKEN"),
+        ("DOCKER_LOGIN", "DOCKER_PASSWORD"),
+        ("DOCKER_USERNAME", "DOCKER_PASSWORD"),
+    ] {
         Helper::new().env(user, "u").env(secret, "p").get("docker.io").is_found("docker.io", "u", "p");
     }
 }
@@ -55,7 +66,9 @@ fn half_a_pair_names_the_other_half() {
 
 #[test]
 fn a_rule_that_somebody_wrote_fails_where_its_variables_are_not_set() {
-    Helper::with_config(HUB).get("docker.io").fails_with(&["env: docker.io:", "DOCKER_USER and DOCKER_ACCESS_TOKEN are not set"]);
+    Helper::with_config(HUB)
+        .get("docker.io")
+        .fails_with(&["env: docker.io:", "DOCKER_USER and DOCKER_ACCESS_TOKEN are not set"]);
     Helper::with_config(HUB).envs(&PAIR).get("docker.io").is_found("docker.io", "acme", "dckr_pat_1");
     let anonymous = Helper::with_config(&format!("{HUB}on-error = \"anonymous\"\n"));
     anonymous.get("docker.io").is_not_found();
@@ -70,7 +83,9 @@ fn any_registry_has_variables_of_its_own() {
         password-env = \"REG_PASSWORD\"
     ";
     let helper = Helper::with_config(config).env("REG_USER", "u");
-    helper.get("localhost:5000").fails_with(&["env: REG_USER, REG_PASSWORD: REG_PASSWORD is not set", "hint: set REG_PASSWORD"]);
+    helper
+        .get("localhost:5000")
+        .fails_with(&["env: REG_USER, REG_PASSWORD: REG_PASSWORD is not set", "hint: set REG_PASSWORD"]);
     let helper = helper.env("REG_PASSWORD", "p");
     helper.get("http://localhost:5000/v2/").is_found("http://localhost:5000/v2/", "u", "p");
     helper.get("localhost").is_not_found();

@@ -17,6 +17,7 @@ mod env;
 mod failure;
 mod protocol;
 mod reach;
+mod readme;
 mod registry;
 mod secrets_manager;
 mod vault;

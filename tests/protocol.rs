@@ -12,7 +12,8 @@ const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     "\n"
 );
-const RULE: &str = "[registry.\"docker.io\"]\nsource = \"env\"\nusername = \"acme\"\npassword-env = \"TOKEN\"\n";
+const RULE: &str =
+    "[registry.\"docker.io\"]\nsource = \"env\"\nusername = \"acme\"\npassword-env = \"TOKEN\"\n";
 
 fn hub() -> Helper {
     Helper::with_config(RULE).env("TOKEN", "s3cret")
@@ -37,7 +38,11 @@ fn what_is_no_action_gets_the_usage_on_stdout() {
     let helper = Helper::new();
     for words in [&[][..], &["get", "docker.io"], &["version", "x"], &["get", "--help"]] {
         let answer = helper.run(words, "docker.io");
-        assert_eq!((answer.code, answer.stdout.as_str(), answer.stderr.as_str()), (Some(1), USAGE, ""), "{words:?}");
+        assert_eq!(
+            (answer.code, answer.stdout.as_str(), answer.stderr.as_str()),
+            (Some(1), USAGE, ""),
+            "{words:?}"
+        );
     }
     let answer = helper.run(&["fetch"], "docker.io");
     let text = format!("docker-credential-lease: unknown action: fetch\n{USAGE}");
@@ -115,10 +120,9 @@ fn a_store_without_a_rule_says_which_pattern_to_add() {
     let file = helper.config_file();
     let file = file.display().to_string();
     helper.store("https://quay.io/v1/", "u", "p").fails_with(&["[registry.\"quay.io\"]", &file]);
-    Helper::new().store("localhost:5000", "u", "p").fails_with(&[
-        "[registry.\"localhost:5000\"]",
-        "~/.config/docker-credential-lease/config.toml",
-    ]);
+    Helper::new()
+        .store("localhost:5000", "u", "p")
+        .fails_with(&["[registry.\"localhost:5000\"]", "~/.config/docker-credential-lease/config.toml"]);
 }
 
 #[test]
@@ -129,8 +133,12 @@ fn a_store_is_read_as_json_in_any_order_and_escape() {
     ] {
         hub().run(&["store"], input).is_silent();
     }
-    hub().run(&["store"], "{\"ServerURL\":\"\",\"Username\":\"u\",\"Secret\":\"p\"}").is_line("no credentials server URL");
-    hub().run(&["store"], "{\"ServerURL\":\"docker.io\",\"Secret\":\"p\"}").is_line("no credentials username");
+    hub()
+        .run(&["store"], "{\"ServerURL\":\"\",\"Username\":\"u\",\"Secret\":\"p\"}")
+        .is_line("no credentials server URL");
+    hub()
+        .run(&["store"], "{\"ServerURL\":\"docker.io\",\"Secret\":\"p\"}")
+        .is_line("no credentials username");
 }
 
 #[test]
@@ -144,7 +152,12 @@ fn the_web_logins_own_keys_are_taken_and_not_kept() {
 
 #[test]
 fn erase_has_nothing_to_forget_and_says_nothing() {
-    for asked in ["https://index.docker.io/v1/", "ghcr.io", "https://index.docker.io/v1/refresh-token", "not a registry"] {
+    for asked in [
+        "https://index.docker.io/v1/",
+        "ghcr.io",
+        "https://index.docker.io/v1/refresh-token",
+        "not a registry",
+    ] {
         hub().erase(asked).is_silent();
     }
     hub().get("docker.io").is_found("docker.io", "acme", "s3cret");

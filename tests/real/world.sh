@@ -75,10 +75,11 @@ world_settle() {
   mount -t tmpfs -o mode=0755 tmpfs /run
   mount -t tmpfs -o mode=1777 tmpfs /dev/shm
   mkdir /run/lock
-  # dockerd and podman write below these two (keys, caches); what they write goes to memory.
+  # dockerd and podman write below these (keys, caches, layers in transit); what they write goes to memory.
   if real_root; then
     memory_over /etc
     memory_over /var/lib
+    memory_over /var/tmp
   fi
   certificates
   printf '127.0.0.1 localhost %s index.docker.io\n' "$HUB_HOST" >"$WORLD/servers/hosts"
