@@ -47,11 +47,7 @@ impl<'a> Session<'a> {
 
     /// How long a look-up may take, as a sentence names it.
     pub fn timeout_text(&self) -> String {
-        let timeout = self.timeout();
-        match timeout.subsec_millis() {
-            0 => format!("{}s", timeout.as_secs()),
-            _ => format!("{}ms", timeout.as_millis()),
-        }
+        spelled(self.timeout())
     }
 
     /// Fetches what the rule gives for the registry; what a failure means to a client is not yet decided.
@@ -74,7 +70,14 @@ impl<'a> Session<'a> {
 
     fn bounds(&self) -> Bounds {
         let (deadline, mint_deadline) = (self.deadline(), self.started + MINT_LIMIT);
-        Bounds { deadline, mint_deadline, timeout: self.timeout_text() }
+        Bounds { deadline, mint_deadline, timeout: self.timeout_text(), mint_timeout: spelled(MINT_LIMIT) }
+    }
+}
+
+fn spelled(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{}s", time.as_secs()),
+        _ => format!("{}ms", time.as_millis()),
     }
 }
 

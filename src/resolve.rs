@@ -18,6 +18,8 @@ pub struct Bounds {
     pub mint_deadline: Instant,
     /// The configured timeout, as a sentence names it.
     pub timeout: String,
+    /// The longest wait for a mint, likewise.
+    pub mint_timeout: String,
 }
 
 /// Fetches what the rule's source gives for the registry.
@@ -37,7 +39,8 @@ pub async fn credential(
     let ask = Ask { registry, environment, deadline: bounds.deadline };
     let limit = if source.mints() { bounds.mint_deadline } else { bounds.deadline };
     let timed_out = || {
-        Err(Problem::new(Kind::Unavailable, format!("timed out after {}", bounds.timeout))
+        let waited = if source.mints() { &bounds.mint_timeout } else { &bounds.timeout };
+        Err(Problem::new(Kind::Unavailable, format!("timed out after {waited}"))
             .hint("check that the server is reachable from here, or raise timeout"))
     };
     let answer =
