@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 
+sys.dont_write_bytecode = True  # no __pycache__ in the checkout
 from world import ANSWERS, ECR_HOST, ROOT, Failure, World, peer
 
 FIGURES = {
@@ -150,6 +151,8 @@ def ratios(world, ours, theirs, runs, wanted, report):
     }
     if not {*table, "size", "memory"}.isdisjoint(wanted):
         report.head("", "lease", "ecr-login", "ratio", "target")
+        floor = Job(world, "/bin/true", "")  # what starting any process costs on this machine, now
+        print(f"{'(/bin/true)':<34} {statistics.median(floor.time_ms() for _ in range(runs)):>9.2f} ms")
     for name, (a, b, most) in table.items():
         if name not in wanted:
             continue
@@ -240,6 +243,16 @@ def parallel(world, ours, theirs, report):
         print(f"    memory of the machine: {before:,} MiB free before, {lowest:,} at the least, {available_mib():,} after")
 
 
+def cpus_busy():
+    """How many CPUs work just now; the load average would still count what has ended."""
+    def now():
+        ticks = list(map(int, pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:]))
+        return sum(ticks[:8]), ticks[3] + ticks[4]  # all but guests, which user has in it; idle and waiting for disks
+
+    (all_before, idle_before), _, (all_after, idle_after) = now(), time.sleep(1), now()
+    return os.cpu_count() * (1 - (idle_after - idle_before) / max(1, all_after - all_before))
+
+
 def available_mib():
     return int(pathlib.Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0]) // 1024
 
@@ -270,9 +283,9 @@ def main():
         if not os.access(ours, os.X_OK):
             raise Failure(f"no {ours}: run cargo build --release --locked")
         theirs = (given.peer or peer()).resolve()
-        load = os.getloadavg()[0]
-        if load > 0.5:
-            print(f"! load average {load:.1f}: other work is running, and the figures are worth less")
+        busy = cpus_busy()
+        if busy > 0.2:
+            print(f"! {busy:.1f} CPUs are busy with other work: the figures are worth less")
         with World() as world:
             ratios(world, ours, theirs, given.runs, wanted, report)
             if "requests" in wanted:

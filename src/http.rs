@@ -83,6 +83,7 @@ impl Client {
         let proxies = Arc::clone(&settings.proxies);
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(settings.trust.client_config(secure)?)
+            .user_agent(concat!("docker-credential-lease/", env!("CARGO_PKG_VERSION")))
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())

@@ -82,14 +82,8 @@ export "CARGO_TARGET_${host}_RUNNER=env -u SSL_CERT_FILE -u SSL_CERT_DIR"
 venv=$PWD/target/venv
 python=$(command -v "$venv/bin/python" || command -v python3)
 
-# Ports that were free a moment ago.
-free_ports() {
-    "$python" -I - "$1" <<'PY'
-import socket, sys
-held = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(sys.argv[1]))]
-print(*(s.getsockname()[1] for s in held))
-PY
-}
+# A port that was free a moment ago.
+free_port() { "$python" -I -c 'import socket; print(socket.create_server(("127.0.0.1", 0)).getsockname()[1])'; }
 
 # answers PID PORT PATH: waits until the server answers 200; false once its process is gone, or after 30 s.
 answers() {
@@ -120,7 +114,7 @@ server() {
     shift 2
     mkdir -p "$work/home"
     for try in 1 2 3; do
-        port=$(free_ports 1)
+        port=$(free_port)
         env -i PATH="$PATH" HOME="$work/home" TMPDIR="$work" LANG=C.UTF-8 "${@//PORT/$port}" \
             >"$work/$name.log" 2>&1 </dev/null &
         pid=$!
