@@ -83,7 +83,7 @@ impl Input for Stdin {
     fn collect(&mut self, keep: usize, until: Instant) -> Collected {
         let mut stdin = io::stdin().lock();
         let (mut kept, mut too_long) = (Zeroizing::new(Vec::new()), false);
-        let mut chunk = Zeroizing::new([0; 16 * 1024]);
+        let mut chunk = Zeroizing::new([0; 4 * 1024]);
         loop {
             if !is_ready(until) {
                 return Collected::Late;
