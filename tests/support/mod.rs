@@ -1,6 +1,7 @@
 //! The helper in a home of its own, with an environment of its own.
 
 pub(crate) mod hostile;
+pub(crate) mod own_bao;
 pub(crate) mod relay;
 pub(crate) mod servers;
 pub(crate) mod tls;
@@ -84,17 +85,7 @@ impl Helper {
     }
 
     pub(crate) fn run(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Answer {
-        let mut child = self.command(arguments).spawn().unwrap();
-        // A helper that leaves before it has read everything breaks clients: the write must succeed.
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.as_ref()).expect("the helper reads its input to the end");
-        drop(stdin);
-        let output = child.wait_with_output().unwrap();
-        Answer {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
-            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
-        }
+        Answer::of(&mut self.command(arguments), input.as_ref())
     }
 }
 
@@ -108,6 +99,22 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// What the command says to the input.
+    pub(crate) fn of(command: &mut Command, input: &[u8]) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A helper that leaves before it has read everything breaks clients: the write must succeed.
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input).expect("the helper reads its input to the end");
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+        }
+    }
+
     /// Exactly this credential for exactly what was asked.
     #[track_caller]
     pub(crate) fn is_found(&self, asked: &str, username: &str, secret: &str) {
