@@ -67,11 +67,11 @@ impl Server {
             body => serde_json::from_slice(body).ok(),
         };
         match (answer.status, value) {
-            (200..=299, Some(value)) => Ok(Ok(Answer::from_json(value))),
-            (200..=299, None) => Err(no_vault("the answer is no JSON")),
-            (status, Some(value)) if value.is_object() || value.is_null() => {
-                Ok(Err(self.refusal(status, value)))
-            }
+            (status, Some(value)) if value.is_object() || value.is_null() => Ok(match status {
+                200..=299 => Ok(Answer::from_json(value)),
+                _ => Err(self.refusal(status, value)),
+            }),
+            (200..=299, _) => Err(no_vault("the answer is no JSON object")),
             // A proxy, or the TLS port itself, answers in its own words, which are not repeated.
             (status, _) => Err(no_vault(&format!("HTTP {status} without a reason"))),
         }

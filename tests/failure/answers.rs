@@ -36,8 +36,9 @@ fn a_proxys_html_is_named_by_its_status_alone() {
 fn a_page_instead_of_an_answer_is_no_vault() {
     for body in ["<html>pw-1</html>", "pw-1", "{\"data\":{\"password\":\"pw-1\"", "\u{fffd}"] {
         let line = ask(200, "", body);
-        let line = line
-            .fails_with(&["vault: secret/data/ghcr: the answer is no JSON; hint: check that the address"]);
+        let line = line.fails_with(&[
+            "vault: secret/data/ghcr: the answer is no JSON object; hint: check that the address",
+        ]);
         assert!(!line.contains("pw-1"), "{line}");
     }
 }
