@@ -213,13 +213,14 @@ impl Vault {
 /// A place that is not there: never written, deleted, destroyed, or without an engine.
 fn missing(refusal: &Refusal) -> (Kind, String, String) {
     let metadata = &refusal.data["metadata"];
-    let version = &metadata["version"];
+    // Only a number is repeated: a server could put anything there, our token included.
+    let version = metadata["version"].as_u64().map(|version| format!(" {version}")).unwrap_or_default();
     let (cause, hint) = match () {
         () if metadata["destroyed"] == true => {
-            (format!("version {version} is destroyed"), "write a new version")
+            (format!("version{version} is destroyed"), "write a new version")
         }
         () if metadata.is_object() => {
-            (format!("version {version} is deleted"), "undelete it, or write a new version")
+            (format!("version{version} is deleted"), "undelete it, or write a new version")
         }
         () if refusal.cause.is_empty() => {
             ("no such secret".to_owned(), "check path; a versioned K/V has data/ after its mount")
