@@ -105,7 +105,13 @@ impl Source for Vault {
     }
 
     fn give_back<'a>(&'a self, lease: &'a Lease, ask: &'a Ask<'a>) -> Coming<'a, Result<(), Problem>> {
-        Box::pin(async { self.connection.open(ask.environment, ask.deadline)?.revoke(&lease.id).await })
+        Box::pin(async {
+            let server = self.connection.open(ask.environment, ask.deadline)?;
+            if !server.owns_leases() {
+                return Err(Problem::new(Kind::Denied, "it is not ours: no token was sent"));
+            }
+            server.revoke(&lease.id).await
+        })
     }
 }
 
@@ -143,7 +149,7 @@ impl Vault {
             },
             Err(refusal) => return Err(self.refused(refusal, &path)),
         };
-        let lease = answer.lease();
+        let lease = answer.lease().filter(|_| server.owns_leases());
         match self.credential(&answer) {
             Ok(credential) => Ok(credential),
             Err(problem) => {

@@ -101,6 +101,12 @@ impl Server {
         Some([&path[..at], &["data".to_owned()], &path[at..]].concat())
     }
 
+    /// Whether leases are ours to give back: without a token of our own they belong to a Vault Agent or Proxy, which
+    /// hands the same one to all its clients.
+    pub fn owns_leases(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Takes a lease back.
     ///
     /// # Errors
