@@ -1,6 +1,7 @@
 //! Files that another user could have written are refused, with the command that mends it.
 
 use std::fs;
+use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -200,7 +201,10 @@ fn a_config_that_is_no_file_is_a_sentence_and_holds_nothing_up() {
         let mut command = helper.command(&["get"]);
         command.env("DOCKER_CREDENTIAL_LEASE_CONFIG", path);
         let line = format!("config: cannot read {}: it is not a regular file", path.display());
-        Answer::of(&mut command, b"ghcr.io").is_line(&line);
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"ghcr.io").unwrap();
+        drop(writer);
+        Answer::in_time(&mut command, reader).0.is_line(&line);
     }
 }
 

@@ -3,8 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::rule;
 use crate::support::{Answer, Helper};
@@ -172,19 +171,7 @@ fn a_verb_that_needs_no_input_does_not_read_forever() {
     }
 }
 
-/// The answer and how long it took; a helper that does not end is ended after five seconds.
+/// The answer, and how long it took.
 fn until_it_leaves(verb: &str, stdin: impl Into<Stdio>) -> (Answer, Duration) {
-    let (helper, started) = (helper("400ms"), Instant::now());
-    let mut child = helper.command(&[verb]).stdin(stdin).spawn().unwrap();
-    while child.try_wait().unwrap().is_none() {
-        if started.elapsed() > Duration::from_secs(5) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("{verb} did not end");
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    let (took, output) = (started.elapsed(), child.wait_with_output().unwrap());
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (Answer { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }, took)
+    Answer::in_time(&mut helper("400ms").command(&[verb]), stdin)
 }

@@ -9,7 +9,9 @@ pub(crate) mod tls;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -107,7 +109,27 @@ impl Answer {
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(input).expect("the helper reads its input to the end");
         drop(stdin);
-        let output = child.wait_with_output().unwrap();
+        Self::from_output(child.wait_with_output().unwrap())
+    }
+
+    /// What the command says to an input that need not end, and how long it took; a command that has not ended after
+    /// five seconds is ended, and the test with it.
+    pub(crate) fn in_time(command: &mut Command, stdin: impl Into<Stdio>) -> (Self, Duration) {
+        let started = Instant::now();
+        let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() {
+            if started.elapsed() > Duration::from_secs(5) {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                panic!("it did not end: {command:?}");
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let took = started.elapsed();
+        (Self::from_output(child.wait_with_output().unwrap()), took)
+    }
+
+    fn from_output(output: Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),

@@ -20,10 +20,12 @@ fn in_two_namespaces(bao: &Bao) -> (String, String) {
 fn the_config_names_a_namespace() {
     let Some(bao) = Bao::find() else { return };
     let (name, space) = in_two_namespaces(&bao);
+    let token = bao.token(&format!("path \"{space}/secret/data/{name}\" {{ capabilities = [\"read\"] }}"));
     for path in [format!("secret/data/{name}"), format!("secret/{name}")] {
         let config = rule(&path, &format!("[vault.default]\nnamespace = \"{space}\""));
         let helper = bao.helper(&config).env("VAULT_NAMESPACE", "no-such-space");
         helper.get("ghcr.io").is_found("ghcr.io", "u", "of-the-space");
+        helper.env("VAULT_TOKEN", &token).get("ghcr.io").is_found("ghcr.io", "u", "of-the-space");
         bao.helper(&rule(&path, "")).get("ghcr.io").is_found("ghcr.io", "u", "of-the-root");
     }
 }
@@ -47,8 +49,12 @@ fn a_variable_names_a_namespace_and_openbaos_own_comes_first() {
 fn a_path_may_begin_with_its_namespace() {
     let Some(bao) = Bao::find() else { return };
     let (name, space) = in_two_namespaces(&bao);
+    let token = bao.token(&format!("path \"{space}/secret/data/{name}\" {{ capabilities = [\"read\"] }}"));
     for path in [format!("{space}/secret/data/{name}"), format!("{space}/secret/{name}")] {
-        bao.helper(&rule(&path, "")).get("ghcr.io").is_found("ghcr.io", "u", "of-the-space");
+        for token in [&bao.token, &token] {
+            let helper = bao.helper(&rule(&path, "")).env("VAULT_TOKEN", token);
+            helper.get("ghcr.io").is_found("ghcr.io", "u", "of-the-space");
+        }
     }
 }
 

@@ -86,8 +86,12 @@ fn a_mount_may_have_several_parts() {
     let mount = format!("{}/kv", unique("team"));
     bao.call("POST", &format!("sys/mounts/{mount}"), &json!({"type": "kv", "options": {"version": "2"}}));
     bao.call("POST", &format!("{mount}/data/apps/ghcr"), &json!({ "data": pair() }));
+    let token = bao.token(&format!("path \"{mount}/data/apps/ghcr\" {{ capabilities = [\"read\"] }}"));
     for path in [format!("{mount}/data/apps/ghcr"), format!("{mount}/apps/ghcr")] {
-        bao.helper(&rule(&path, "")).get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
+        for token in [&bao.token, &token] {
+            let helper = bao.helper(&rule(&path, "")).env("VAULT_TOKEN", token);
+            helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
+        }
     }
 }
 
