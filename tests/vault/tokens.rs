@@ -34,6 +34,7 @@ fn write(path: &Path, text: &str) {
 fn the_usual_variable_holds_the_token() {
     let Some(bao) = Bao::find() else { return };
     is_found(&without_token(&bao, "").env("VAULT_TOKEN", &bao.token));
+    is_found(&without_token(&bao, "").env("VAULT_TOKEN", format!(" {}\r\n", bao.token)));
 }
 
 #[test]
