@@ -110,6 +110,10 @@ fn is_ready(until: Instant) -> bool {
     let stdin = io::stdin();
     loop {
         let left = until.saturating_duration_since(Instant::now());
+        // An input that pours without end is always ready.
+        if left.is_zero() {
+            return false;
+        }
         let Ok(timeout) = Timespec::try_from(left) else { return false };
         let mut watched = [PollFd::new(&stdin, PollFlags::IN)];
         match poll(&mut watched, Some(&timeout)) {

@@ -105,7 +105,13 @@ impl Source for Vault {
     }
 
     fn give_back<'a>(&'a self, lease: &'a Lease, ask: &'a Ask<'a>) -> Coming<'a, Result<(), Problem>> {
-        Box::pin(async { self.connection.open(ask.environment, ask.deadline)?.revoke(&lease.id).await })
+        Box::pin(async {
+            let server = self.connection.open(ask.environment, ask.deadline)?;
+            if !server.owns_leases() {
+                return Err(Problem::new(Kind::Denied, "it is not ours: no token was sent"));
+            }
+            server.revoke(&lease.id).await
+        })
     }
 }
 
@@ -143,7 +149,7 @@ impl Vault {
             },
             Err(refusal) => return Err(self.refused(refusal, &path)),
         };
-        let lease = answer.lease();
+        let lease = answer.lease().filter(|_| server.owns_leases());
         match self.credential(&answer) {
             Ok(credential) => Ok(credential),
             Err(problem) => {
@@ -213,13 +219,14 @@ impl Vault {
 /// A place that is not there: never written, deleted, destroyed, or without an engine.
 fn missing(refusal: &Refusal) -> (Kind, String, String) {
     let metadata = &refusal.data["metadata"];
-    let version = &metadata["version"];
+    // Only a number is repeated: a server could put anything there, our token included.
+    let version = metadata["version"].as_u64().map(|version| format!(" {version}")).unwrap_or_default();
     let (cause, hint) = match () {
         () if metadata["destroyed"] == true => {
-            (format!("version {version} is destroyed"), "write a new version")
+            (format!("version{version} is destroyed"), "write a new version")
         }
         () if metadata.is_object() => {
-            (format!("version {version} is deleted"), "undelete it, or write a new version")
+            (format!("version{version} is deleted"), "undelete it, or write a new version")
         }
         () if refusal.cause.is_empty() => {
             ("no such secret".to_owned(), "check path; a versioned K/V has data/ after its mount")

@@ -67,11 +67,11 @@ impl Server {
             body => serde_json::from_slice(body).ok(),
         };
         match (answer.status, value) {
-            (200..=299, Some(value)) => Ok(Ok(Answer::from_json(value))),
-            (200..=299, None) => Err(no_vault("the answer is no JSON")),
-            (status, Some(value)) if value.is_object() || value.is_null() => {
-                Ok(Err(self.refusal(status, value)))
-            }
+            (status, Some(value)) if value.is_object() || value.is_null() => Ok(match status {
+                200..=299 => Ok(Answer::from_json(value)),
+                _ => Err(self.refusal(status, value)),
+            }),
+            (200..=299, _) => Err(no_vault("the answer is no JSON object")),
             // A proxy, or the TLS port itself, answers in its own words, which are not repeated.
             (status, _) => Err(no_vault(&format!("HTTP {status} without a reason"))),
         }
@@ -99,6 +99,12 @@ impl Server {
             return None;
         }
         Some([&path[..at], &["data".to_owned()], &path[at..]].concat())
+    }
+
+    /// Whether leases are ours to give back: without a token of our own they belong to a Vault Agent or Proxy, which
+    /// hands the same one to all its clients.
+    pub fn owns_leases(&self) -> bool {
+        self.token.is_some()
     }
 
     /// Takes a lease back.

@@ -1,6 +1,7 @@
 //! The helper in a home of its own, with an environment of its own.
 
 pub(crate) mod hostile;
+pub(crate) mod own_bao;
 pub(crate) mod relay;
 pub(crate) mod servers;
 pub(crate) mod tls;
@@ -8,7 +9,9 @@ pub(crate) mod tls;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -84,17 +87,7 @@ impl Helper {
     }
 
     pub(crate) fn run(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Answer {
-        let mut child = self.command(arguments).spawn().unwrap();
-        // A helper that leaves before it has read everything breaks clients: the write must succeed.
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.as_ref()).expect("the helper reads its input to the end");
-        drop(stdin);
-        let output = child.wait_with_output().unwrap();
-        Answer {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
-            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
-        }
+        Answer::of(&mut self.command(arguments), input.as_ref())
     }
 }
 
@@ -108,6 +101,42 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// What the command says to the input.
+    pub(crate) fn of(command: &mut Command, input: &[u8]) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A helper that leaves before it has read everything breaks clients: the write must succeed.
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input).expect("the helper reads its input to the end");
+        drop(stdin);
+        Self::from_output(child.wait_with_output().unwrap())
+    }
+
+    /// What the command says to an input that need not end, and how long it took; a command that has not ended after
+    /// five seconds is ended, and the test with it.
+    pub(crate) fn in_time(command: &mut Command, stdin: impl Into<Stdio>) -> (Self, Duration) {
+        let started = Instant::now();
+        let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() {
+            if started.elapsed() > Duration::from_secs(5) {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                panic!("it did not end: {command:?}");
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let took = started.elapsed();
+        (Self::from_output(child.wait_with_output().unwrap()), took)
+    }
+
+    fn from_output(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+        }
+    }
+
     /// Exactly this credential for exactly what was asked.
     #[track_caller]
     pub(crate) fn is_found(&self, asked: &str, username: &str, secret: &str) {

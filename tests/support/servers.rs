@@ -128,6 +128,26 @@ impl Bao {
         name
     }
 
+    /// Creates a namespace under a name of its own, with a versioned K/V engine at `secret/`; the name.
+    pub(crate) fn namespace(&self) -> String {
+        let name = unique("space");
+        self.call("POST", &format!("sys/namespaces/{name}"), &Value::Null);
+        self.call_in(&name, "POST", "sys/mounts/secret", &json!({"type": "kv", "options": {"version": "2"}}));
+        name
+    }
+
+    /// How many leases there are below the path.
+    pub(crate) fn leases(&self, path: &str) -> usize {
+        let url = format!("{}/v1/sys/leases/lookup/{path}", self.address);
+        match request("LIST", &url, &[("X-Vault-Token", &self.token)], "") {
+            (404, _) => 0,
+            (200, answer) => {
+                serde_json::from_str::<Value>(&answer).unwrap()["data"]["keys"].as_array().map_or(0, Vec::len)
+            }
+            (status, answer) => panic!("{path}: {status} {answer}"),
+        }
+    }
+
     /// A token that may do what the policy says and no more.
     pub(crate) fn token(&self, policy: &str) -> String {
         let name = unique("policy");

@@ -1,0 +1,92 @@
+//! An OpenBao server of the test's own, for states that a shared one must not be in.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::servers::request;
+
+/// A server that nobody has initialised yet. It ends with the test.
+pub(crate) struct OwnBao {
+    /// Its plain port, `127.0.0.1:PORT`.
+    pub(crate) plain: String,
+    /// Its TLS port, likewise.
+    pub(crate) tls: String,
+    /// The certificate of its TLS port, PEM.
+    pub(crate) ca: PathBuf,
+    server: Child,
+    _folder: TempDir,
+}
+
+impl OwnBao {
+    /// `None` where `TEST_BAO` names no server to start: the test is skipped, as [`super::servers::Bao::find`] does.
+    pub(crate) fn start() -> Option<Self> {
+        let Some(binary) = std::env::var_os("TEST_BAO").filter(|path| !path.is_empty()) else {
+            assert!(std::env::var_os("REQUIRE_ALL").is_none(), "TEST_BAO is not set: run tests/run.sh");
+            eprintln!("SKIPPED: TEST_BAO is not set: run tests/run.sh");
+            return None;
+        };
+        let folder = tempfile::Builder::new().prefix("lease-bao").tempdir().unwrap();
+        let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        let (ca, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        fs::write(&ca, certified.cert.pem()).unwrap();
+        fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+        let [plain, tls] = free_addresses();
+        let config = folder.path().join("bao.json");
+        let settings = json!({
+            "storage": {"inmem": {}},
+            "listener": [
+                {"tcp": {"address": plain, "tls_disable": true}},
+                {"tcp": {"address": tls, "tls_cert_file": ca, "tls_key_file": key}},
+            ],
+        });
+        fs::write(&config, settings.to_string()).unwrap();
+        let server = Command::new(binary)
+            .arg("server")
+            .arg("-config")
+            .arg(&config)
+            .env_clear()
+            .env("HOME", folder.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let own = Self { plain, tls, ca, server, _folder: folder };
+        let limit = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(&own.plain).is_err() || TcpStream::connect(&own.tls).is_err() {
+            assert!(Instant::now() < limit, "OpenBao did not come up");
+            thread::sleep(Duration::from_millis(20));
+        }
+        Some(own)
+    }
+
+    /// Initialises it and leaves it sealed; the root token.
+    pub(crate) fn initialise(&self) -> String {
+        let body = json!({"secret_shares": 1, "secret_threshold": 1}).to_string();
+        let (status, answer) = request("PUT", &format!("http://{}/v1/sys/init", self.plain), &[], &body);
+        assert_eq!(status, 200, "{answer}");
+        serde_json::from_str::<Value>(&answer).unwrap()["root_token"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for OwnBao {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// Two ports that were free a moment ago.
+fn free_addresses() -> [String; 2] {
+    let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.each_ref().map(|listener| listener.local_addr().unwrap().to_string())
+}
