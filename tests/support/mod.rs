@@ -1,6 +1,7 @@
 //! The helper in a home of its own, with an environment of its own.
 
 pub(crate) mod hostile;
+pub(crate) mod proxy;
 pub(crate) mod relay;
 pub(crate) mod servers;
 pub(crate) mod tls;

@@ -1,12 +1,13 @@
 //! A TLS front with a throw-away CA, before a plain server.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -86,23 +87,46 @@ impl TlsFront {
     }
 }
 
-/// One request and its answer at a time: enough for clients that wait for the answer.
-fn relay(stream: TcpStream, config: Arc<ServerConfig>, target: &str) {
-    let mut client = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
-    let Ok(mut server) = TcpStream::connect(target) else { return };
-    let mut buffer = [0; 65536];
-    while let Ok(read @ 1..) = client.read(&mut buffer) {
-        if server.write_all(&buffer[..read]).is_err() {
+/// Passes bytes both ways. The server behind is called with the first byte that a client sends, so that it hears
+/// nothing of a handshake that fails.
+fn relay(mut stream: TcpStream, config: Arc<ServerConfig>, target: &str) {
+    let mut tls = ServerConnection::new(config).unwrap();
+    while tls.is_handshaking() {
+        if tls.complete_io(&mut stream).is_err() {
+            // Closed with bytes unread, the socket would be reset, and the reason that was sent might be lost.
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
             return;
         }
-        // A request that has not all come yet is not answered yet either.
-        let waited = server.set_read_timeout(Some(std::time::Duration::from_millis(200)));
-        waited.unwrap();
-        while let Ok(read @ 1..) = server.read(&mut buffer) {
+    }
+    let mut client = StreamOwned::new(tls, stream);
+    let mut buffer = [0; 65536];
+    let Ok(first @ 1..) = client.read(&mut buffer) else { return };
+    let Ok(mut server) = TcpStream::connect(target) else { return };
+    if server.write_all(&buffer[..first]).is_err() {
+        return;
+    }
+    loop {
+        let mut watched = [PollFd::new(&client.sock, PollFlags::IN), PollFd::new(&server, PollFlags::IN)];
+        if poll(&mut watched, None).is_err() {
+            return;
+        }
+        let [from_client, from_server] = watched.map(|watched| !watched.revents().is_empty());
+        if from_server {
+            let Ok(read @ 1..) = server.read(&mut buffer) else {
+                client.conn.send_close_notify();
+                let _ = client.flush();
+                return;
+            };
             if client.write_all(&buffer[..read]).is_err() {
                 return;
             }
-            server.set_read_timeout(Some(std::time::Duration::from_millis(20))).unwrap();
+        }
+        if from_client {
+            let Ok(read @ 1..) = client.read(&mut buffer) else { return };
+            if server.write_all(&buffer[..read]).is_err() {
+                return;
+            }
         }
     }
 }
