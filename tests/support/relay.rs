@@ -32,6 +32,8 @@ impl Relay {
             for client in listener.incoming().flatten() {
                 counted.fetch_add(1, Ordering::SeqCst);
                 let server = TcpStream::connect(&target).unwrap();
+                // What comes in two pieces would else wait for an acknowledgement, which is late by 40 ms.
+                let _ = client.set_nodelay(true).and(server.set_nodelay(true));
                 let (client_out, server_in) = (client.try_clone().unwrap(), server.try_clone().unwrap());
                 let (seen, opened) = (Arc::clone(&seen), Instant::now() + 2 * delay);
                 thread::spawn(move || pass(client, server, opened, delay, Some(&seen)));

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+use super::servers::unique;
 
 /// A TLS listener whose certificate a CA of its own has signed.
 pub(crate) struct TlsFront {
@@ -39,6 +41,8 @@ impl TlsFront {
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new(Vec::new()).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Of two CAs with one name, the wrong one would be called a forger instead of unknown.
+        ca.distinguished_name.push(DnType::CommonName, unique("CA"));
         let ca_certificate = ca.self_signed(&ca_key).unwrap();
         let issuer = Issuer::new(ca, ca_key);
         let sign = |names: &[&str]| {
@@ -90,6 +94,7 @@ impl TlsFront {
 /// Passes bytes both ways. The server behind is called with the first byte that a client sends, so that it hears
 /// nothing of a handshake that fails.
 fn relay(mut stream: TcpStream, config: Arc<ServerConfig>, target: &str) {
+    let _ = stream.set_nodelay(true);
     let mut tls = ServerConnection::new(config).unwrap();
     while tls.is_handshaking() {
         if tls.complete_io(&mut stream).is_err() {
@@ -103,6 +108,7 @@ fn relay(mut stream: TcpStream, config: Arc<ServerConfig>, target: &str) {
     let mut buffer = [0; 65536];
     let Ok(first @ 1..) = client.read(&mut buffer) else { return };
     let Ok(mut server) = TcpStream::connect(target) else { return };
+    let _ = server.set_nodelay(true);
     if server.write_all(&buffer[..first]).is_err() {
         return;
     }
