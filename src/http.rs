@@ -112,7 +112,20 @@ impl Client {
             let response = self.inner.execute(request).await.map_err(|error| describe(&error))?;
             read(response, &url).await
         };
-        sent.await.map_err(|problem| Problem { proxy: self.proxies.name_for(&url), ..problem })
+        sent.await
+            .map_err(|problem| self.advise(Problem { proxy: self.proxies.name_for(&url), ..problem }, &url))
+    }
+
+    /// What to look at, where the problem has no remedy of its own.
+    fn advise(&self, problem: Problem, url: &Url) -> Problem {
+        let hint = match &problem.proxy {
+            _ if !problem.hint.is_empty() => return problem,
+            Some(_) => {
+                "check the proxy's address, user and password, or name the host in NO_PROXY".to_owned()
+            }
+            None => format!("check that {} is right, up and reachable from here", origin(url)),
+        };
+        problem.hint(hint)
     }
 }
 
@@ -247,9 +260,14 @@ fn known(cause: &(dyn StdError + 'static)) -> Option<Problem> {
     if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
         return Some(trust::describe(tls));
     }
-    let io = cause.downcast_ref::<io::Error>()?;
-    if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return Some(trust::describe(tls));
+    let mut io = cause.downcast_ref::<io::Error>()?;
+    // What an io::Error wraps is no source of it, and connectors wrap it twice.
+    while let Some(inner) = io.get_ref() {
+        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+            return Some(trust::describe(tls));
+        }
+        let Some(inner) = inner.downcast_ref::<io::Error>() else { break };
+        io = inner;
     }
     let cause = match io.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused",
