@@ -244,10 +244,14 @@ fn describe(error: &reqwest::Error) -> Problem {
         next = cause.source();
     }
     if error.is_timeout() {
-        return Problem::new(Kind::Unavailable, "timed out while connecting");
+        return late();
     }
     let cause = deepest.map_or_else(|| "the request failed".to_owned(), ToString::to_string);
     Problem::new(Kind::Unavailable, cause)
+}
+
+fn late() -> Problem {
+    Problem::new(Kind::Late, "timed out while connecting")
 }
 
 fn known(cause: &(dyn StdError + 'static)) -> Option<Problem> {
@@ -273,7 +277,7 @@ fn known(cause: &(dyn StdError + 'static)) -> Option<Problem> {
         io::ErrorKind::ConnectionRefused => "connection refused",
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "connection reset",
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "the network does not reach it",
-        io::ErrorKind::TimedOut => "timed out while connecting",
+        io::ErrorKind::TimedOut => return Some(late()),
         io::ErrorKind::UnexpectedEof => "the connection ended too early",
         _ => return None,
     };

@@ -38,18 +38,24 @@ pub async fn credential(
     log::event(|| format!("{registry}: rule {} asks {}: {place}", rule.pattern, source.name()));
     let ask = Ask { registry, environment, deadline: bounds.deadline };
     let limit = if source.mints() { bounds.mint_deadline } else { bounds.deadline };
-    let timed_out = || {
-        let waited = if source.mints() { &bounds.mint_timeout } else { &bounds.timeout };
-        Err(Problem::new(Kind::Unavailable, format!("timed out after {waited}"))
-            .hint("check that the server is reachable from here, or raise timeout"))
+    let timed_out = |waited: &str| {
+        Problem::new(Kind::Unavailable, format!("timed out after {waited}"))
+            .hint("check that the server is reachable from here, or raise timeout")
     };
-    let answer =
-        tokio::time::timeout_at(limit.into(), source.get(&ask)).await.unwrap_or_else(|_| timed_out());
-    match answer {
-        Ok(Some(credential)) => Ok(credential),
-        Ok(None) => Err(Error::NotFound),
-        Err(problem) => Err(Error::Failed(Failure { source: source.name(), place, problem })),
-    }
+    let answer = tokio::time::timeout_at(limit.into(), source.get(&ask)).await.unwrap_or_else(|_| {
+        let waited = if source.mints() { &bounds.mint_timeout } else { &bounds.timeout };
+        Err(timed_out(waited))
+    });
+    let problem = match answer {
+        Ok(Some(credential)) => return Ok(credential),
+        Ok(None) => return Err(Error::NotFound),
+        // A connection has the same deadline: which of the two clocks strikes first says nothing.
+        Err(problem) if problem.kind == Kind::Late && Instant::now() >= bounds.deadline => {
+            timed_out(&bounds.timeout)
+        }
+        Err(problem) => problem,
+    };
+    Err(Error::Failed(Failure { source: source.name(), place, problem }))
 }
 
 /// What a failure means to the client, as the rule has it.
