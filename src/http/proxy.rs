@@ -33,6 +33,10 @@ impl Proxies {
             return Ok(Self::default());
         }
         let none = read(["no_proxy", "NO_PROXY"]).map(|(_, hosts)| hosts);
+        // The matcher takes `*` for every name and for no address; curl takes it for both.
+        if none.iter().flat_map(|hosts| hosts.split(',')).any(|host| host.trim() == "*") {
+            return Ok(Self::default());
+        }
         let text = |url: &Option<Url>| url.as_ref().map(ToString::to_string).unwrap_or_default();
         let matcher =
             Matcher::builder().http(text(&http)).https(text(&https)).no(none.unwrap_or_default()).build();
