@@ -126,8 +126,15 @@ impl Connection {
                     .hint("name the host in NO_PROXY, or use the certificate's name in the address"));
                 }
                 let host = base.host_str().unwrap_or_default().to_owned();
-                base.set_host(Some(&name))
-                    .map_err(|_| Problem::new(Kind::Malformed, "tls-server-name is no host name"))?;
+                let misnamed = || {
+                    Problem::new(Kind::Malformed, "tls-server-name is no host name")
+                        .hint("set it to a name that stands in the server's certificate")
+                };
+                base.set_host(Some(&name)).map_err(|_| misnamed())?;
+                // An address would be connected to, instead of the one that the connection names.
+                if base.domain().is_none() {
+                    return Err(misnamed());
+                }
                 // What stays on this machine needs no proxy, whatever its certificate is called.
                 Some(ServerName { name: base.host_str().unwrap_or_default().to_owned(), host })
             }
