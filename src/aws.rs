@@ -21,7 +21,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
-use crate::http::{Carried, Proxies, SdkClient, Settings, Trust};
+use crate::http::{Carried, Proxies, Route, SdkClient, Settings, Trust};
 use crate::keys::{Keys, Read};
 
 /// The variables that name a region, in the SDK's own order.
@@ -71,8 +71,9 @@ impl Connection {
         environment: &Environment,
         fallback_region: Option<&str>,
         connect_by: Instant,
+        route: &Route,
     ) -> Result<SdkConfig, Problem> {
-        let http = self.http(environment, connect_by)?;
+        let http = self.http(environment, connect_by, route)?;
         let region = self.region(environment, fallback_region).await?;
         let credentials = self.credentials(environment, &region, &http).await?;
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -94,12 +95,17 @@ impl Connection {
         Ok(loader.load().await)
     }
 
-    fn http(&self, environment: &Environment, connect_by: Instant) -> Result<SdkClient, Problem> {
+    fn http(
+        &self,
+        environment: &Environment,
+        connect_by: Instant,
+        route: &Route,
+    ) -> Result<SdkClient, Problem> {
         // The SDK's own client would use neither proxies nor AWS_CA_BUNDLE.
         let bundle = self.ca_cert.clone().or_else(|| environment.get("AWS_CA_BUNDLE").map(PathBuf::from));
         let trust = bundle.map_or_else(|| Trust::system(environment), Trust::file);
         let proxies = Arc::new(Proxies::from_environment(environment)?);
-        let settings = Settings { proxies, trust, server_name: None, connect_by };
+        let settings = Settings { proxies, trust, server_name: None, connect_by, route: route.clone() };
         Ok(SdkClient::new(settings, self.allow_http, self.imds))
     }
 

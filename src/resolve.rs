@@ -6,6 +6,7 @@ use crate::config::{OnError, Rule};
 use crate::credential::{Credential, Lease};
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Kind, Problem};
+use crate::http::Route;
 use crate::log;
 use crate::registry::Registry;
 use crate::source::Ask;
@@ -36,7 +37,7 @@ pub async fn credential(
     let source = rule.source.as_ref();
     let place = source.place(registry).unwrap_or_default();
     log::event(|| format!("{registry}: rule {} asks {}: {place}", rule.pattern, source.name()));
-    let ask = Ask { registry, environment, deadline: bounds.deadline };
+    let ask = Ask { registry, environment, deadline: bounds.deadline, route: Route::default() };
     let limit = if source.mints() { bounds.mint_deadline } else { bounds.deadline };
     let timed_out = |waited: &str| {
         Problem::new(Kind::Unavailable, format!("timed out after {waited}"))
@@ -55,7 +56,8 @@ pub async fn credential(
         }
         Err(problem) => problem,
     };
-    Err(Error::Failed(Failure { source: source.name(), place, problem }))
+    let proxy = problem.proxy.clone().or_else(|| ask.route.proxy());
+    Err(Error::Failed(Failure { source: source.name(), place, problem: Problem { proxy, ..problem } }))
 }
 
 /// What a failure means to the client, as the rule has it.
@@ -77,7 +79,7 @@ pub async fn give_back(
     environment: &Environment,
     bounds: &Bounds,
 ) {
-    let ask = Ask { registry, environment, deadline: bounds.mint_deadline };
+    let ask = Ask { registry, environment, deadline: bounds.mint_deadline, route: Route::default() };
     let given =
         tokio::time::timeout_at(bounds.mint_deadline.into(), rule.source.give_back(lease, &ask)).await;
     match given {

@@ -156,7 +156,7 @@ fn names_the_proxy(authority: &str, parts: &[&str]) {
 #[test]
 fn a_proxy_that_wants_a_login_is_named() {
     let headers = "Proxy-Authenticate: Basic realm=\"x\"\r\n";
-    names_the_proxy(&Hostile::answering(407, headers, "pr0xy-pass").authority, &["407"]);
+    names_the_proxy(&Hostile::answering(407, headers, "pr0xy-pass").authority, &["user and password"]);
 }
 
 #[test]
