@@ -4,9 +4,14 @@ mod proxy;
 mod time;
 mod tls;
 
+use std::thread;
+
+use serde_json::json;
+
 use crate::support::Helper;
 use crate::support::hostile::Hostile;
 use crate::support::proxy::Proxy;
+use crate::support::servers::{Bao, Moto, unique};
 
 /// What is asked of AWS, and what is asked of Vault.
 const ASKED: [&str; 2] = ["docker.io", "ghcr.io"];
@@ -77,6 +82,16 @@ impl Setup {
     }
 }
 
+/// Puts the credential into moto and OpenBao under one name of its own; the name.
+fn stored(moto: &Moto, bao: &Bao) -> String {
+    let name = unique("reach");
+    let credential = json!({"username": "acme", "password": "s3cr-et"});
+    let body = json!({"Name": name, "SecretString": credential.to_string()});
+    moto.call("us-east-1", "CreateSecret", &body);
+    bao.call("POST", &format!("secret/data/{name}"), &json!({ "data": credential }));
+    name
+}
+
 /// Both give the credential.
 #[track_caller]
 fn both_give(helper: &Helper) {
@@ -88,8 +103,11 @@ fn both_give(helper: &Helper) {
 /// Both fail with a line that holds the parts, the source and the place, and nothing that is secret.
 #[track_caller]
 fn both_fail(helper: &Helper, parts: &[&str]) {
-    for (asked, place) in ASKED.into_iter().zip(["aws-secrets-manager: hub: ", "vault: secret/data/hub: "]) {
-        let answer = helper.get(asked);
+    // Both at once: some of these lines come only with the deadline.
+    let answers = thread::scope(|scope| {
+        ASKED.map(|asked| scope.spawn(move || helper.get(asked))).map(|running| running.join().unwrap())
+    });
+    for (answer, place) in answers.iter().zip(["aws-secrets-manager: hub: ", "vault: secret/data/hub: "]) {
         let line = answer.fails_with(parts);
         assert!(line.starts_with(place), "{line}");
         for secret in ["t0ken-of-ours", "not-a-real-key", "s3cr-et", "pr0xy-pass"] {

@@ -144,25 +144,25 @@ fn the_proxy_s_password_reaches_the_proxy_alone() {
 
 /// Every failure behind this proxy names it, for both kinds of requests, and never its password.
 #[track_caller]
-fn names_the_proxy(authority: &str, parts: &[&str]) {
+fn names_the_proxy(authority: &str, top: &str, parts: &[&str]) {
     let url = format!("http://user:pr0xy-pass@{authority}");
     let through = format!("through the proxy {authority}");
     let parts = [parts, &[through.as_str(), "hint: "]].concat();
     for setup in [plain(), secure()] {
-        both_fail(&setup.top("timeout = \"1s\"").helper().env("ALL_PROXY", &url), &parts);
+        both_fail(&setup.top(top).helper().env("ALL_PROXY", &url), &parts);
     }
 }
 
 #[test]
 fn a_proxy_that_wants_a_login_is_named() {
     let headers = "Proxy-Authenticate: Basic realm=\"x\"\r\n";
-    names_the_proxy(&Hostile::answering(407, headers, "pr0xy-pass").authority, &["user and password"]);
+    names_the_proxy(&Hostile::answering(407, headers, "pr0xy-pass").authority, "", &["user and password"]);
 }
 
 #[test]
 fn a_proxy_that_cannot_reach_the_server_is_named() {
     for status in [403, 502, 503] {
-        names_the_proxy(&Hostile::answering(status, "", "s3cr-et").authority, &[]);
+        names_the_proxy(&Hostile::answering(status, "", "s3cr-et").authority, "", &[]);
     }
 }
 
@@ -171,12 +171,13 @@ fn a_proxy_that_is_down_is_named() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let authority = listener.local_addr().unwrap().to_string();
     drop(listener);
-    names_the_proxy(&authority, &["connection refused"]);
+    names_the_proxy(&authority, "", &["connection refused"]);
 }
 
 #[test]
 fn a_proxy_that_hangs_is_named() {
-    names_the_proxy(&Hostile::silent().authority, &["timed out after 1s"]);
+    let timeout = "timeout = \"300ms\"";
+    names_the_proxy(&Hostile::silent().authority, timeout, &["timed out after 300ms"]);
 }
 
 #[test]

@@ -6,12 +6,12 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::thread;
 
-use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Setup, both_fail, both_give, giver};
+use super::{Setup, both_fail, both_give, giver, stored};
+use crate::support::Helper;
 use crate::support::hostile::Hostile;
-use crate::support::servers::{Bao, Moto, unique};
+use crate::support::servers::{Bao, Moto};
 use crate::support::tls::TlsFront;
 
 /// moto and OpenBao behind TLS, each with a CA of its own, and one credential in both.
@@ -26,11 +26,7 @@ struct World {
 impl World {
     fn find() -> Option<Self> {
         let (moto, bao) = (Moto::find()?, Bao::find()?);
-        let (folder, secret) = (tempfile::tempdir().unwrap(), unique("reach"));
-        let credential = json!({"username": "acme", "password": "s3cr-et"});
-        let body = json!({"Name": secret, "SecretString": credential.to_string()});
-        moto.call("us-east-1", "CreateSecret", &body);
-        bao.call("POST", &format!("secret/data/{secret}"), &json!({ "data": credential }));
+        let (folder, secret) = (tempfile::tempdir().unwrap(), stored(&moto, &bao));
         let [aws, vault] = [("aws", &moto.url), ("vault", &bao.address)].map(|(name, url)| {
             let own = folder.path().join(name);
             fs::create_dir(&own).unwrap();
@@ -45,7 +41,7 @@ impl World {
     }
 
     /// A helper with the CAs that these variables name.
-    fn helper(&self, setup: &Setup, variables: &[(&str, &str)]) -> crate::support::Helper {
+    fn helper(&self, setup: &Setup, variables: &[(&str, &str)]) -> Helper {
         setup.helper().env("VAULT_TOKEN", self.token.as_str()).envs(variables)
     }
 
@@ -172,6 +168,16 @@ fn a_server_of_an_unknown_ca_is_sent_nothing() {
 fn a_certificate_for_another_name_is_refused_and_nothing_is_sent() {
     let (giver, _front, _folder, setup) = front(&["vault.example.invalid", "127.0.0.2"], false);
     both_fail(&setup.helper(), &["TLS: ", "certificate", "hint: "]);
+    assert!(giver.heard().is_empty());
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_refused_and_nothing_is_sent() {
+    let (giver, folder) = (giver(), tempfile::tempdir().unwrap());
+    let front = TlsFront::expired(&giver.authority, &["127.0.0.1"], folder.path());
+    let url = format!("https://{}", front.authority);
+    let setup = Setup::new(&url, &url).both(&format!("ca-cert = \"{}\"", front.ca.display()));
+    both_fail(&setup.helper(), &["TLS: ", "expired", "hint: renew the server's certificate"]);
     assert!(giver.heard().is_empty());
 }
 

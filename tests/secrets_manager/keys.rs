@@ -111,6 +111,34 @@ fn a_credential_process_that_fails_is_named_by_its_profile_and_never_quoted() {
 }
 
 #[test]
+fn the_container_s_endpoint_gives_the_keys() {
+    let double = giver();
+    let keys = r#"{"AccessKeyId":"AKIATASK","SecretAccessKey":"not-a-real-key","Token":"t","Expiration":"2099-01-01T00:00:00Z"}"#;
+    let container = Hostile::answering(200, "Content-Type: application/json\r\n", keys);
+    let url = format!("{}/keys", container.url());
+    signs_with(&helper(&double, "").env("AWS_CONTAINER_CREDENTIALS_FULL_URI", url), &double, "AKIATASK");
+    assert_eq!(container.heard().len(), 1);
+}
+
+#[test]
+fn a_web_identity_costs_one_request_more() {
+    let Some(moto) = Moto::find() else { return };
+    let relay = Relay::to(&moto.url);
+    let secret = moto.secret(r#"{"username":"acme","password":"p4ss"}"#);
+    let helper = Helper::with_config(&rule_for(&secret, "")).envs(&[
+        ("AWS_ENDPOINT_URL", relay.url().as_str()),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/pull"),
+    ]);
+    let token = helper.home().join("token");
+    fs::write(&token, "header.payload.signature").unwrap();
+    let helper = helper.env("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap());
+    helper.get("docker.io").is_found("docker.io", "acme", "p4ss");
+    // One connection for each of STS and Secrets Manager, which moto plays both.
+    assert_eq!(relay.counts(), (2, 2));
+}
+
+#[test]
 fn a_profile_that_does_not_exist_is_named() {
     let double = giver();
     let helper = helper(&double, "[aws.default]\nprofile = \"gone\"\n");

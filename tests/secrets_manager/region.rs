@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{rule, rule_for};
 use crate::support::Helper;
+use crate::support::hostile::Hostile;
 use crate::support::relay::Relay;
 use crate::support::servers::{Moto, unique};
 
@@ -134,6 +135,27 @@ fn the_profile_that_is_named_says_the_region() {
     let helper = without_region(&moto, &config);
     write_profiles(&helper, profiles);
     asks(&helper, "eu-west-1");
+}
+
+#[test]
+fn region_and_connection_choose_the_host() {
+    for (region, keys, host) in [
+        ("eu-west-1", "", "secretsmanager.eu-west-1.amazonaws.com"),
+        ("us-east-1", "fips = true", "secretsmanager-fips.us-east-1.amazonaws.com"),
+        // Secrets Manager has no other name for IPv6; the key must do no harm.
+        ("eu-west-1", "dual-stack = true", "secretsmanager.eu-west-1.amazonaws.com"),
+        ("us-gov-west-1", "", "secretsmanager.us-gov-west-1.amazonaws.com"),
+        ("cn-north-1", "", "secretsmanager.cn-north-1.amazonaws.com.cn"),
+    ] {
+        // The proxy leads nowhere: what it is asked for is enough.
+        let proxy = Hostile::answering(502, "", "");
+        let config = rule(&format!("secret = \"hub\"\n[aws.default]\nregion = \"{region}\"\n{keys}"));
+        let helper = Helper::with_config(&config).envs(&KEYS).env("HTTPS_PROXY", proxy.url());
+        helper.get("docker.io").fails_with(&["aws-secrets-manager: hub: ", &proxy.authority]);
+        let heard = proxy.heard();
+        assert_eq!(heard.len(), 1);
+        assert!(heard[0].starts_with(&format!("CONNECT {host}:443 HTTP/1.1\r\n")), "{heard:?}");
+    }
 }
 
 #[test]

@@ -26,18 +26,30 @@ pub(crate) struct TlsFront {
     pub(crate) client: (PathBuf, PathBuf),
 }
 
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Kind {
+    Expired,
+    Mutual,
+    Plain,
+}
+
 impl TlsFront {
     /// In front of `target` (`host:port`), with a certificate for `names`; its files go to `folder`.
     pub(crate) fn new(target: &str, names: &[&str], folder: &Path) -> Self {
-        Self::start(target, names, folder, false)
+        Self::start(target, names, folder, Kind::Plain)
     }
 
     /// The same, and it wants a client certificate.
     pub(crate) fn mutual(target: &str, names: &[&str], folder: &Path) -> Self {
-        Self::start(target, names, folder, true)
+        Self::start(target, names, folder, Kind::Mutual)
     }
 
-    fn start(target: &str, names: &[&str], folder: &Path, mutual: bool) -> Self {
+    /// The same, and its certificate has expired long ago.
+    pub(crate) fn expired(target: &str, names: &[&str], folder: &Path) -> Self {
+        Self::start(target, names, folder, Kind::Expired)
+    }
+
+    fn start(target: &str, names: &[&str], folder: &Path, kind: Kind) -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new(Vec::new()).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -48,8 +60,11 @@ impl TlsFront {
         let sign = |names: &[&str]| {
             let key = KeyPair::generate().unwrap();
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-            (certificate, key)
+            let mut certificate = CertificateParams::new(names).unwrap();
+            if kind == Kind::Expired {
+                certificate.not_after = rcgen::date_time_ymd(2001, 1, 1);
+            }
+            (certificate.signed_by(&key, &issuer).unwrap(), key)
         };
         let write = |name: &str, text: String| {
             let path = folder.join(name);
@@ -61,7 +76,7 @@ impl TlsFront {
         let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap();
-        let builder = if mutual {
+        let builder = if kind == Kind::Mutual {
             let mut roots = RootCertStore::empty();
             roots.add(ca_certificate.der().clone()).unwrap();
             let provider = Arc::new(rustls::crypto::ring::default_provider());
