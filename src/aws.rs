@@ -21,7 +21,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
-use crate::http::{Carried, Proxies, SdkClient, Settings, Trust};
+use crate::http::{Carried, Proxies, Route, SdkClient, Settings, Trust};
 use crate::keys::{Keys, Read};
 
 /// The variables that name a region, in the SDK's own order.
@@ -69,11 +69,12 @@ impl Connection {
     pub async fn open(
         &self,
         environment: &Environment,
-        region: Option<&str>,
+        fallback_region: Option<&str>,
         connect_by: Instant,
+        route: &Route,
     ) -> Result<SdkConfig, Problem> {
-        let http = self.http(environment, connect_by)?;
-        let region = self.region(environment, region).await?;
+        let http = self.http(environment, connect_by, route)?;
+        let region = self.region(environment, fallback_region).await?;
         let credentials = self.credentials(environment, &region, &http).await?;
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(region)
@@ -94,19 +95,24 @@ impl Connection {
         Ok(loader.load().await)
     }
 
-    fn http(&self, environment: &Environment, connect_by: Instant) -> Result<SdkClient, Problem> {
+    fn http(
+        &self,
+        environment: &Environment,
+        connect_by: Instant,
+        route: &Route,
+    ) -> Result<SdkClient, Problem> {
         // The SDK's own client would use neither proxies nor AWS_CA_BUNDLE.
         let bundle = self.ca_cert.clone().or_else(|| environment.get("AWS_CA_BUNDLE").map(PathBuf::from));
         let trust = bundle.map_or_else(|| Trust::system(environment), Trust::file);
         let proxies = Arc::new(Proxies::from_environment(environment)?);
-        let settings = Settings { proxies, trust, server_name: None, connect_by };
+        let settings = Settings { proxies, trust, server_name: None, connect_by, route: route.clone() };
         Ok(SdkClient::new(settings, self.allow_http, self.imds))
     }
 
-    /// From the rule (an ARN's), the table, the environment or the profile. Never from instance metadata: without it
-    /// the SDK would wait for an address that no laptop and no CI job has.
-    async fn region(&self, environment: &Environment, wanted: Option<&str>) -> Result<Region, Problem> {
-        let stated = wanted.map(str::to_owned).or_else(|| self.region.clone());
+    /// From the table, the environment or the profile, else the fallback (an ARN's). Never from instance metadata:
+    /// without it the SDK would wait for an address that no laptop and no CI job has.
+    async fn region(&self, environment: &Environment, fallback: Option<&str>) -> Result<Region, Problem> {
+        let stated = self.region.clone();
         if let Some(region) =
             stated.or_else(|| environment.first(&REGION_VARIABLES).map(|(_, region)| region))
         {
@@ -116,7 +122,8 @@ impl Connection {
         if let Some(name) = &self.profile {
             profile = profile.profile_name(name);
         }
-        profile.build().region().await.ok_or_else(|| {
+        let fallback = || fallback.map(|region| Region::new(region.to_owned()));
+        profile.build().region().await.or_else(fallback).ok_or_else(|| {
             Problem::new(Kind::Malformed, "no AWS region")
                 .hint("set region in the [aws] table, AWS_REGION, or give the secret as an ARN")
         })
@@ -201,15 +208,20 @@ where
             let status = service.raw().status().as_u16();
             match service.err().code() {
                 Some(code) => refusal(code),
-                None => Problem::new(Kind::Unavailable, format!("HTTP {status} without a reason")),
+                // What cannot be read is a service's error to the SDK, whatever its status.
+                None if service.raw().status().is_success() => no_aws("the answer is not what AWS sends"),
+                None => no_aws(&format!("HTTP {status} without a reason")),
             }
         }
         SdkError::TimeoutError(_) => Problem::new(Kind::Unavailable, "timed out"),
-        SdkError::ResponseError(_) => Problem::new(Kind::Malformed, "the answer is not what AWS sends")
-            .hint("check endpoint-url and AWS_ENDPOINT_URL"),
+        SdkError::ResponseError(_) => no_aws("the answer is not what AWS sends"),
         _ => Problem::new(Kind::Malformed, "the request could not be made")
             .hint("check region, endpoint-url and AWS_ENDPOINT_URL"),
     }
+}
+
+fn no_aws(cause: &str) -> Problem {
+    Problem::new(Kind::Malformed, cause).hint("check endpoint-url and AWS_ENDPOINT_URL")
 }
 
 /// The codes that every AWS service answers with.

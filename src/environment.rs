@@ -5,7 +5,17 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one file that may read the environment")]
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
+
+/// The process's variables of AWS that are set and empty. The SDK reads the environment by itself, looks for a profile
+/// without a name, and panics at an endpoint without a URL.
+pub fn empty_aws_variables() -> Vec<OsString> {
+    let is_empty_aws = |(name, value): &(OsString, OsString)| {
+        value.is_empty() && name.as_encoded_bytes().starts_with(b"AWS_")
+    };
+    std::env::vars_os().filter(is_empty_aws).map(|(name, _)| name).collect()
+}
 
 /// Where variables and the user's folders come from.
 pub enum Environment {

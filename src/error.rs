@@ -58,6 +58,8 @@ pub struct Problem {
 pub enum Kind {
     /// Known and not allowed.
     Denied,
+    /// The server did not take the connection in time.
+    Late,
     /// The answer is there and cannot be used.
     Malformed,
     /// The place does not exist.

@@ -6,7 +6,7 @@ mod proxy;
 mod sdk;
 mod trust;
 
-pub use proxy::Proxies;
+pub use proxy::{Proxies, Route};
 pub(crate) use sdk::Carried;
 pub use sdk::SdkClient;
 pub use trust::{Identity, Trust};
@@ -35,6 +35,7 @@ const METADATA_HOSTS: [&str; 5] =
 pub struct Client {
     inner: reqwest::Client,
     proxies: Arc<Proxies>,
+    route: Route,
 }
 
 /// How to reach the servers of one connection.
@@ -48,6 +49,8 @@ pub struct Settings {
     pub server_name: Option<ServerName>,
     /// A connection that does not stand by then is given up; what has been sent by then is waited for.
     pub connect_by: Instant,
+    /// Learns which way each request takes.
+    pub route: Route,
 }
 
 /// A certificate's name and the host behind it.
@@ -98,7 +101,7 @@ impl Client {
             builder = builder.proxy(reqwest::Proxy::custom(move |url| proxies.url_for(url)));
         }
         let inner = builder.build().map_err(|error| describe(&error))?;
-        Ok(Self { inner, proxies })
+        Ok(Self { inner, proxies, route: settings.route.clone() })
     }
 
     /// Sends a request and reads the whole answer.
@@ -108,16 +111,31 @@ impl Client {
     pub async fn send(&self, request: http::Request<Vec<u8>>) -> Result<Answer, Problem> {
         let request = reqwest::Request::try_from(request).map_err(|error| describe(&error))?;
         let url = request.url().clone();
+        let proxy = self.proxies.name_for(&url);
+        self.route.took(proxy.clone());
         let sent = async {
             let response = self.inner.execute(request).await.map_err(|error| describe(&error))?;
             read(response, &url).await
         };
-        sent.await.map_err(|problem| Problem { proxy: self.proxies.name_for(&url), ..problem })
+        sent.await.map_err(|problem| advise(Problem { proxy, ..problem }, &url))
     }
+}
+
+/// What to look at, where the problem has no remedy of its own.
+fn advise(problem: Problem, url: &Url) -> Problem {
+    let hint = match &problem.proxy {
+        _ if !problem.hint.is_empty() => return problem,
+        Some(_) => "check the proxy's address, user and password, or name the host in NO_PROXY".to_owned(),
+        None => format!("check that {} is right, up and reachable from here", origin(url)),
+    };
+    problem.hint(hint)
 }
 
 async fn read(mut response: reqwest::Response, url: &Url) -> Result<Answer, Problem> {
     let status = response.status();
+    if status == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        return Err(Problem::new(Kind::Denied, "HTTP 407: the proxy wants a login"));
+    }
     if status.is_redirection()
         && let Some(target) = response.headers().get(http::header::LOCATION)
     {
@@ -231,10 +249,14 @@ fn describe(error: &reqwest::Error) -> Problem {
         next = cause.source();
     }
     if error.is_timeout() {
-        return Problem::new(Kind::Unavailable, "timed out while connecting");
+        return late();
     }
     let cause = deepest.map_or_else(|| "the request failed".to_owned(), ToString::to_string);
     Problem::new(Kind::Unavailable, cause)
+}
+
+fn late() -> Problem {
+    Problem::new(Kind::Late, "timed out while connecting")
 }
 
 fn known(cause: &(dyn StdError + 'static)) -> Option<Problem> {
@@ -247,15 +269,20 @@ fn known(cause: &(dyn StdError + 'static)) -> Option<Problem> {
     if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
         return Some(trust::describe(tls));
     }
-    let io = cause.downcast_ref::<io::Error>()?;
-    if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return Some(trust::describe(tls));
+    let mut io = cause.downcast_ref::<io::Error>()?;
+    // What an io::Error wraps is no source of it, and connectors wrap it twice.
+    while let Some(inner) = io.get_ref() {
+        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+            return Some(trust::describe(tls));
+        }
+        let Some(inner) = inner.downcast_ref::<io::Error>() else { break };
+        io = inner;
     }
     let cause = match io.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused",
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "connection reset",
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "the network does not reach it",
-        io::ErrorKind::TimedOut => "timed out while connecting",
+        io::ErrorKind::TimedOut => return Some(late()),
         io::ErrorKind::UnexpectedEof => "the connection ended too early",
         _ => return None,
     };

@@ -3,11 +3,12 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one file that holds the process's streams")]
 
 use std::io::{self, IsTerminal, Read, Write};
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{self, ExitCode};
 use std::time::{Duration, Instant};
 
 use docker_credential_lease::cli::{self, Command, HELP, USAGE, VERSION};
-use docker_credential_lease::environment::Environment;
+use docker_credential_lease::environment::{self, Environment};
 use docker_credential_lease::error::{one_line, shorten};
 use docker_credential_lease::log;
 use docker_credential_lease::lookup::Session;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(verb: Verb, environment: &Environment, started: Instant) -> ExitCode {
+    without_empty_variables();
     let session = Session::open(environment, started);
     let mut stdin = Stdin;
     if verb == Verb::List {
@@ -50,6 +52,20 @@ fn serve(verb: Verb, environment: &Environment, started: Instant) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Starts this program anew without the variables that count as unset and mislead the AWS SDK: no process can safely
+/// unset its own. Where that does not work, they stay.
+fn without_empty_variables() {
+    let empty = environment::empty_aws_variables();
+    let Some(program) = std::env::current_exe().ok().filter(|_| !empty.is_empty()) else { return };
+    let mut anew = process::Command::new(program);
+    anew.args(std::env::args_os().skip(1));
+    for name in empty {
+        anew.env_remove(name);
+    }
+    // It only comes back where it failed.
+    let _ = anew.exec();
 }
 
 /// Reads stdin away, then prints: a helper that leaves earlier breaks clients that are still writing.

@@ -6,6 +6,7 @@ use crate::config::{OnError, Rule};
 use crate::credential::{Credential, Lease};
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Kind, Problem};
+use crate::http::Route;
 use crate::log;
 use crate::registry::Registry;
 use crate::source::Ask;
@@ -36,20 +37,27 @@ pub async fn credential(
     let source = rule.source.as_ref();
     let place = source.place(registry).unwrap_or_default();
     log::event(|| format!("{registry}: rule {} asks {}: {place}", rule.pattern, source.name()));
-    let ask = Ask { registry, environment, deadline: bounds.deadline };
+    let ask = Ask { registry, environment, deadline: bounds.deadline, route: Route::default() };
     let limit = if source.mints() { bounds.mint_deadline } else { bounds.deadline };
-    let timed_out = || {
-        let waited = if source.mints() { &bounds.mint_timeout } else { &bounds.timeout };
-        Err(Problem::new(Kind::Unavailable, format!("timed out after {waited}"))
-            .hint("check that the server is reachable from here, or raise timeout"))
+    let timed_out = |waited: &str| {
+        Problem::new(Kind::Unavailable, format!("timed out after {waited}"))
+            .hint("check that the server is reachable from here, or raise timeout")
     };
-    let answer =
-        tokio::time::timeout_at(limit.into(), source.get(&ask)).await.unwrap_or_else(|_| timed_out());
-    match answer {
-        Ok(Some(credential)) => Ok(credential),
-        Ok(None) => Err(Error::NotFound),
-        Err(problem) => Err(Error::Failed(Failure { source: source.name(), place, problem })),
-    }
+    let answer = tokio::time::timeout_at(limit.into(), source.get(&ask)).await.unwrap_or_else(|_| {
+        let waited = if source.mints() { &bounds.mint_timeout } else { &bounds.timeout };
+        Err(timed_out(waited))
+    });
+    let problem = match answer {
+        Ok(Some(credential)) => return Ok(credential),
+        Ok(None) => return Err(Error::NotFound),
+        // A connection has the same deadline: which of the two clocks strikes first says nothing.
+        Err(problem) if problem.kind == Kind::Late && Instant::now() >= bounds.deadline => {
+            timed_out(&bounds.timeout)
+        }
+        Err(problem) => problem,
+    };
+    let proxy = problem.proxy.clone().or_else(|| ask.route.proxy());
+    Err(Error::Failed(Failure { source: source.name(), place, problem: Problem { proxy, ..problem } }))
 }
 
 /// What a failure means to the client, as the rule has it.
@@ -71,7 +79,7 @@ pub async fn give_back(
     environment: &Environment,
     bounds: &Bounds,
 ) {
-    let ask = Ask { registry, environment, deadline: bounds.mint_deadline };
+    let ask = Ask { registry, environment, deadline: bounds.mint_deadline, route: Route::default() };
     let given =
         tokio::time::timeout_at(bounds.mint_deadline.into(), rule.source.give_back(lease, &ask)).await;
     match given {

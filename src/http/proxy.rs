@@ -1,5 +1,7 @@
 //! Which proxy a request takes, from the usual variables.
 
+use std::sync::{Arc, Mutex};
+
 use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
@@ -33,6 +35,10 @@ impl Proxies {
             return Ok(Self::default());
         }
         let none = read(["no_proxy", "NO_PROXY"]).map(|(_, hosts)| hosts);
+        // The matcher takes `*` for every name and for no address; curl takes it for both.
+        if none.iter().flat_map(|hosts| hosts.split(',')).any(|host| host.trim() == "*") {
+            return Ok(Self::default());
+        }
         let text = |url: &Option<Url>| url.as_ref().map(ToString::to_string).unwrap_or_default();
         let matcher =
             Matcher::builder().http(text(&http)).https(text(&https)).no(none.unwrap_or_default()).build();
@@ -58,6 +64,23 @@ impl Proxies {
         let proxy = self.url_for(url)?;
         let port = proxy.port_or_known_default().map(|port| format!(":{port}")).unwrap_or_default();
         Some(format!("{}{port}", proxy.host_str()?))
+    }
+}
+
+/// The way that the last request took, so that whatever comes of it can be told with the proxy's name.
+#[derive(Clone, Default)]
+pub struct Route(Arc<Mutex<Option<String>>>);
+
+impl Route {
+    /// The proxy on it, as `host:port`.
+    pub fn proxy(&self) -> Option<String> {
+        self.0.lock().ok()?.clone()
+    }
+
+    pub(super) fn took(&self, proxy: Option<String>) {
+        if let Ok(mut last) = self.0.lock() {
+            *last = proxy;
+        }
     }
 }
 

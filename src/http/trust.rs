@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
@@ -133,6 +133,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
 
 fn unreadable(path: &Path, why: &str) -> Problem {
     Problem::new(Kind::Unavailable, format!("cannot read {}: {why}", path.display()))
+        .hint("name a readable PEM file in the connection's table, or in the variable that names this one")
 }
 
 /// What TLS says, with the remedy.
@@ -155,6 +156,9 @@ pub(super) fn describe(error: &rustls::Error) -> Problem {
             _ => "",
         },
         rustls::Error::InvalidMessage(_) => "the server may speak plain http on that port",
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "the server wants a client certificate: set client-cert and client-key"
+        }
         _ => "",
     };
     Problem::new(Kind::Unavailable, cause).hint(hint)

@@ -18,6 +18,7 @@ use std::time::Instant;
 use crate::credential::{Credential, Lease};
 use crate::environment::Environment;
 use crate::error::Problem;
+use crate::http::Route;
 use crate::keys::{Keys, Read};
 use crate::registry::{Pattern, Registry};
 
@@ -65,6 +66,8 @@ pub struct Ask<'a> {
     pub environment: &'a Environment,
     /// When the answer must be there.
     pub deadline: Instant,
+    /// Which way the requests take.
+    pub route: Route,
 }
 
 /// What a source answers: a credential, or that it was asked and has none.

@@ -92,7 +92,8 @@ impl Source for SecretsManager {
 impl SecretsManager {
     async fn fetch(&self, ask: &Ask<'_>) -> Result<Credential, Problem> {
         let secret = filled(&self.secret, ask)?;
-        let config = self.aws.open(ask.environment, aws::region_of_arn(&secret), ask.deadline).await?;
+        let arn_region = aws::region_of_arn(&secret);
+        let config = self.aws.open(ask.environment, arn_region, ask.deadline, &ask.route).await?;
         let (username, secret) = match &self.username {
             Username::Literal(username) => {
                 (username.clone(), self.password(&self.text(&config, &secret).await?)?)

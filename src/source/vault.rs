@@ -106,7 +106,7 @@ impl Source for Vault {
 
     fn give_back<'a>(&'a self, lease: &'a Lease, ask: &'a Ask<'a>) -> Coming<'a, Result<(), Problem>> {
         Box::pin(async {
-            let server = self.connection.open(ask.environment, ask.deadline)?;
+            let server = self.connection.open(ask.environment, ask.deadline, &ask.route)?;
             if !server.owns_leases() {
                 return Err(Problem::new(Kind::Denied, "it is not ours: no token was sent"));
             }
@@ -137,7 +137,7 @@ impl Vault {
             // A write without a body is still JSON to the server.
             None => self.mints().then(|| Value::Object(serde_json::Map::new())),
         };
-        let server = self.connection.open(ask.environment, ask.deadline)?;
+        let server = self.connection.open(ask.environment, ask.deadline, &ask.route)?;
         let answer = match server.call(&self.method.http(), &path, body.as_ref()).await? {
             Ok(answer) => answer,
             Err(refusal) if self.may_lack_data(&refusal) => match server.versioned_path(&path).await {

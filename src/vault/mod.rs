@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
-use crate::http::{self, Client, Identity, Proxies, ServerName, Settings, Trust};
+use crate::http::{self, Client, Identity, Proxies, Route, ServerName, Settings, Trust};
 use crate::keys::{Keys, Read};
 use token::Token;
 
@@ -64,13 +64,18 @@ impl Connection {
     ///
     /// # Errors
     /// No address, no token, a CA that cannot be read, or a way in that is refused.
-    pub fn open(&self, environment: &Environment, connect_by: Instant) -> Result<Server, Problem> {
+    pub fn open(
+        &self,
+        environment: &Environment,
+        connect_by: Instant,
+        route: &Route,
+    ) -> Result<Server, Problem> {
         refuse_skipped_verification(environment)?;
         let base = self.base(environment)?;
         let token = self.token.read(environment)?;
         let namespace =
             self.namespace.clone().or_else(|| read(environment, "NAMESPACE").map(|(_, value)| value));
-        let (base, settings) = self.settings(environment, base, connect_by)?;
+        let (base, settings) = self.settings(environment, base, connect_by, route)?;
         let client = Client::new(&settings, base.scheme() == "https")?;
         Ok(Server::new(client, base, namespace, token))
     }
@@ -108,6 +113,7 @@ impl Connection {
         environment: &Environment,
         mut base: Url,
         connect_by: Instant,
+        route: &Route,
     ) -> Result<(Url, Settings), Problem> {
         let proxies = Arc::new(Proxies::from_environment(environment)?);
         let mut trust = self.trust(environment);
@@ -126,15 +132,22 @@ impl Connection {
                     .hint("name the host in NO_PROXY, or use the certificate's name in the address"));
                 }
                 let host = base.host_str().unwrap_or_default().to_owned();
-                base.set_host(Some(&name))
-                    .map_err(|_| Problem::new(Kind::Malformed, "tls-server-name is no host name"))?;
+                let misnamed = || {
+                    Problem::new(Kind::Malformed, "tls-server-name is no host name")
+                        .hint("set it to a name that stands in the server's certificate")
+                };
+                base.set_host(Some(&name)).map_err(|_| misnamed())?;
+                // An address would be connected to, instead of the one that the connection names.
+                if base.domain().is_none() {
+                    return Err(misnamed());
+                }
                 // What stays on this machine needs no proxy, whatever its certificate is called.
                 Some(ServerName { name: base.host_str().unwrap_or_default().to_owned(), host })
             }
             _ => None,
         };
         let proxies = if server_name.is_some() { Arc::new(Proxies::default()) } else { proxies };
-        Ok((base, Settings { proxies, trust, server_name, connect_by }))
+        Ok((base, Settings { proxies, trust, server_name, connect_by, route: route.clone() }))
     }
 
     fn trust(&self, environment: &Environment) -> Trust {

@@ -79,7 +79,7 @@ impl Hostile {
 }
 
 /// Head and body of one request.
-fn read_request(stream: &mut TcpStream) -> String {
+pub(super) fn read_request(stream: &mut TcpStream) -> String {
     let (mut bytes, mut chunk) = (Vec::new(), [0; 8192]);
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();

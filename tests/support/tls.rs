@@ -1,15 +1,18 @@
 //! A TLS front with a throw-away CA, before a plain server.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+use super::servers::unique;
 
 /// A TLS listener whose certificate a CA of its own has signed.
 pub(crate) struct TlsFront {
@@ -23,28 +26,45 @@ pub(crate) struct TlsFront {
     pub(crate) client: (PathBuf, PathBuf),
 }
 
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Kind {
+    Expired,
+    Mutual,
+    Plain,
+}
+
 impl TlsFront {
     /// In front of `target` (`host:port`), with a certificate for `names`; its files go to `folder`.
     pub(crate) fn new(target: &str, names: &[&str], folder: &Path) -> Self {
-        Self::start(target, names, folder, false)
+        Self::start(target, names, folder, Kind::Plain)
     }
 
     /// The same, and it wants a client certificate.
     pub(crate) fn mutual(target: &str, names: &[&str], folder: &Path) -> Self {
-        Self::start(target, names, folder, true)
+        Self::start(target, names, folder, Kind::Mutual)
     }
 
-    fn start(target: &str, names: &[&str], folder: &Path, mutual: bool) -> Self {
+    /// The same, and its certificate has expired long ago.
+    pub(crate) fn expired(target: &str, names: &[&str], folder: &Path) -> Self {
+        Self::start(target, names, folder, Kind::Expired)
+    }
+
+    fn start(target: &str, names: &[&str], folder: &Path, kind: Kind) -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::new(Vec::new()).unwrap();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Of two CAs with one name, the wrong one would be called a forger instead of unknown.
+        ca.distinguished_name.push(DnType::CommonName, unique("CA"));
         let ca_certificate = ca.self_signed(&ca_key).unwrap();
         let issuer = Issuer::new(ca, ca_key);
         let sign = |names: &[&str]| {
             let key = KeyPair::generate().unwrap();
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-            (certificate, key)
+            let mut certificate = CertificateParams::new(names).unwrap();
+            if kind == Kind::Expired {
+                certificate.not_after = rcgen::date_time_ymd(2001, 1, 1);
+            }
+            (certificate.signed_by(&key, &issuer).unwrap(), key)
         };
         let write = |name: &str, text: String| {
             let path = folder.join(name);
@@ -56,7 +76,7 @@ impl TlsFront {
         let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap();
-        let builder = if mutual {
+        let builder = if kind == Kind::Mutual {
             let mut roots = RootCertStore::empty();
             roots.add(ca_certificate.der().clone()).unwrap();
             let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -86,23 +106,48 @@ impl TlsFront {
     }
 }
 
-/// One request and its answer at a time: enough for clients that wait for the answer.
-fn relay(stream: TcpStream, config: Arc<ServerConfig>, target: &str) {
-    let mut client = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
-    let Ok(mut server) = TcpStream::connect(target) else { return };
-    let mut buffer = [0; 65536];
-    while let Ok(read @ 1..) = client.read(&mut buffer) {
-        if server.write_all(&buffer[..read]).is_err() {
+/// Passes bytes both ways. The server behind is called with the first byte that a client sends, so that it hears
+/// nothing of a handshake that fails.
+fn relay(mut stream: TcpStream, config: Arc<ServerConfig>, target: &str) {
+    let _ = stream.set_nodelay(true);
+    let mut tls = ServerConnection::new(config).unwrap();
+    while tls.is_handshaking() {
+        if tls.complete_io(&mut stream).is_err() {
+            // Closed with bytes unread, the socket would be reset, and the reason that was sent might be lost.
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
             return;
         }
-        // A request that has not all come yet is not answered yet either.
-        let waited = server.set_read_timeout(Some(std::time::Duration::from_millis(200)));
-        waited.unwrap();
-        while let Ok(read @ 1..) = server.read(&mut buffer) {
+    }
+    let mut client = StreamOwned::new(tls, stream);
+    let mut buffer = [0; 65536];
+    let Ok(first @ 1..) = client.read(&mut buffer) else { return };
+    let Ok(mut server) = TcpStream::connect(target) else { return };
+    let _ = server.set_nodelay(true);
+    if server.write_all(&buffer[..first]).is_err() {
+        return;
+    }
+    loop {
+        let mut watched = [PollFd::new(&client.sock, PollFlags::IN), PollFd::new(&server, PollFlags::IN)];
+        if poll(&mut watched, None).is_err() {
+            return;
+        }
+        let [from_client, from_server] = watched.map(|watched| !watched.revents().is_empty());
+        if from_server {
+            let Ok(read @ 1..) = server.read(&mut buffer) else {
+                client.conn.send_close_notify();
+                let _ = client.flush();
+                return;
+            };
             if client.write_all(&buffer[..read]).is_err() {
                 return;
             }
-            server.set_read_timeout(Some(std::time::Duration::from_millis(20))).unwrap();
+        }
+        if from_client {
+            let Ok(read @ 1..) = client.read(&mut buffer) else { return };
+            if server.write_all(&buffer[..read]).is_err() {
+                return;
+            }
         }
     }
 }
