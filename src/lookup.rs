@@ -1,12 +1,15 @@
 //! One look-up under one deadline.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, DEFAULT_TIMEOUT, Rule};
 use crate::credential::{Credential, Lease};
 use crate::environment::Environment;
-use crate::error::Error;
+use crate::error::{Error, Failure, Kind, Problem};
 use crate::registry::Registry;
 use crate::resolve::{self, Bounds};
 
@@ -53,9 +56,26 @@ impl<'a> Session<'a> {
     /// Fetches what the rule gives for the registry; what a failure means to a client is not yet decided.
     ///
     /// # Errors
-    /// As [`resolve::credential`].
+    /// As [`resolve::credential`]; a mint during which a signal came is given back and is one too.
     pub fn fetch(&self, rule: &Rule, registry: &Registry) -> Result<Credential, Error> {
-        block_on(resolve::credential(rule, registry, self.environment, &self.bounds()))?
+        let bounds = self.bounds();
+        let coming = resolve::credential(rule, registry, self.environment, &bounds);
+        if !rule.source.mints() {
+            return block_on(coming)?;
+        }
+        block_on(async {
+            let (fetched, signalled) = held_back(coming).await;
+            let credential = fetched?;
+            if !signalled {
+                return Ok(credential);
+            }
+            if let Some(lease) = &credential.lease {
+                resolve::give_back(rule, lease, registry, self.environment, &bounds).await;
+            }
+            let place = rule.source.place(registry).unwrap_or_default();
+            let problem = Problem::new(Kind::Unavailable, "ended by a signal");
+            Err(Error::Failed(Failure { source: rule.source.name(), place, problem }))
+        })?
     }
 
     /// Gives a lease back.
@@ -72,6 +92,22 @@ impl<'a> Session<'a> {
         let (deadline, mint_deadline) = (self.deadline(), self.started + MINT_LIMIT);
         Bounds { deadline, mint_deadline, timeout: self.timeout_text(), mint_timeout: spelled(MINT_LIMIT) }
     }
+}
+
+/// Does the work to its end, and says whether INT, TERM or HUP came meanwhile: a process that one of them ends in the
+/// middle of a mint leaks a credential that no lease knows.
+async fn held_back<T>(work: impl Future<Output = T>) -> (T, bool) {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    // What cannot be held back ends the process, as it would have anyway.
+    let mut signals: Vec<Signal> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+    let (mut work, mut came) = (pin!(work), false);
+    poll_fn(move |context| {
+        for signal in &mut signals {
+            came |= signal.poll_recv(context).is_ready();
+        }
+        work.as_mut().poll(context).map(|done| (done, came))
+    })
+    .await
 }
 
 fn spelled(time: Duration) -> String {

@@ -130,7 +130,8 @@ impl Answer {
         (Self::from_output(child.wait_with_output().unwrap()), took)
     }
 
-    fn from_output(output: Output) -> Self {
+    /// What a process that has ended said.
+    pub(crate) fn from_output(output: Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),

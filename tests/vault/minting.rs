@@ -2,8 +2,9 @@
 
 use std::io::Write;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::{head, rule};
@@ -52,9 +53,7 @@ fn get_and_hang_up(helper: &Helper) -> Answer {
     let mut child = helper.command(&["get"]).spawn().unwrap();
     drop(child.stdout.take());
     child.stdin.take().unwrap().write_all(b"ghcr.io").unwrap();
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    Answer { code: output.status.code(), stdout: String::new(), stderr }
+    Answer::from_output(child.wait_with_output().unwrap())
 }
 
 #[test]
@@ -143,6 +142,44 @@ fn a_write_that_was_sent_is_waited_for_beyond_the_timeout() {
     let config = format!("timeout = \"200ms\"\n{}", rule("engine/creds/ci", more));
     let helper = Helper::with_config(&config).envs(&[("VAULT_ADDR", &double.url()), ("VAULT_TOKEN", "t")]);
     helper.get("ghcr.io").is_found("ghcr.io", "u", "pw-1");
+}
+
+#[test]
+fn a_signal_waits_for_the_answer_and_what_was_made_is_given_back() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let double = Hostile::new(|stream| {
+            thread::sleep(Duration::from_millis(200));
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", MINTED.len());
+            let _ = stream.write_all(format!("{head}{MINTED}").as_bytes());
+        });
+        let helper = minter("").env("VAULT_ADDR", double.url());
+        let answer = get_and_signal(&helper, &double, signal);
+        answer.fails_with(&["vault: engine/creds/ci: ended by a signal"]);
+        let lines: Vec<String> = double.heard().iter().map(|request| head(request).0).collect();
+        assert_eq!(lines, ["POST /v1/engine/creds/ci HTTP/1.1", "PUT /v1/sys/leases/revoke HTTP/1.1"]);
+    }
+}
+
+#[test]
+fn a_signal_ends_a_read_at_once() {
+    let double = Hostile::silent();
+    let helper = Helper::with_config(&rule("secret/data/ghcr", "")).env("VAULT_TOKEN", "t");
+    let started = Instant::now();
+    let answer = get_and_signal(&helper.env("VAULT_ADDR", double.url()), &double, Signal::TERM);
+    assert_eq!((answer.code, answer.stdout.as_str()), (None, ""));
+    assert!(started.elapsed() < Duration::from_secs(3));
+}
+
+/// Asks, and is signalled once the double has the request.
+fn get_and_signal(helper: &Helper, double: &Hostile, signal: Signal) -> Answer {
+    let mut child = helper.command(&["get"]).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"ghcr.io").unwrap();
+    while double.heard().is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended without a request");
+        thread::sleep(Duration::from_millis(5));
+    }
+    kill_process(Pid::from_child(&child), signal).unwrap();
+    Answer::from_output(child.wait_with_output().unwrap())
 }
 
 #[test]
