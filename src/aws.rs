@@ -3,7 +3,6 @@
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::meta::region::ProvideRegion;
@@ -19,9 +18,10 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use crate::deadline::Limits;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
-use crate::http::{Carried, Proxies, Route, SdkClient, Settings, Trust};
+use crate::http::{Carried, Proxies, SdkClient, Settings, Trust};
 use crate::keys::{Keys, Read};
 
 /// The variables that name a region, in the SDK's own order.
@@ -70,10 +70,9 @@ impl Connection {
         &self,
         environment: &Environment,
         fallback_region: Option<&str>,
-        connect_by: Instant,
-        route: &Route,
+        limits: Limits,
     ) -> Result<SdkConfig, Problem> {
-        let http = self.http(environment, connect_by, route)?;
+        let http = self.http(environment, limits);
         let region = self.region(environment, fallback_region).await?;
         let credentials = self.credentials(environment, &region, &http).await?;
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -83,6 +82,10 @@ impl Connection {
             // One deadline stands over the look-up; a second attempt is for throttling and passing faults.
             .retry_config(RetryConfig::standard().with_max_attempts(2))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        if let Some(profile) = &self.profile {
+            // Its endpoint and FIPS settings count too.
+            loader = loader.profile_name(profile);
+        }
         if let Some(url) = &self.endpoint_url {
             loader = loader.endpoint_url(url);
         }
@@ -95,18 +98,13 @@ impl Connection {
         Ok(loader.load().await)
     }
 
-    fn http(
-        &self,
-        environment: &Environment,
-        connect_by: Instant,
-        route: &Route,
-    ) -> Result<SdkClient, Problem> {
+    fn http(&self, environment: &Environment, limits: Limits) -> SdkClient {
         // The SDK's own client would use neither proxies nor AWS_CA_BUNDLE.
         let bundle = self.ca_cert.clone().or_else(|| environment.get("AWS_CA_BUNDLE").map(PathBuf::from));
         let trust = bundle.map_or_else(|| Trust::system(environment), Trust::file);
-        let proxies = Arc::new(Proxies::from_environment(environment)?);
-        let settings = Settings { proxies, trust, server_name: None, connect_by, route: route.clone() };
-        Ok(SdkClient::new(settings, self.allow_http, self.imds))
+        let proxies = Arc::new(Proxies::from_environment(environment));
+        let settings = Settings { proxies, trust, server_name: None, limits };
+        SdkClient::new(settings, self.allow_http, self.imds)
     }
 
     /// From the table, the environment or the profile, else the fallback (an ARN's). Never from instance metadata:
@@ -207,10 +205,13 @@ where
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
             match service.err().code() {
-                Some(code) => refusal(code),
+                // Whatever else a server puts there is no code, and could be what it was sent.
+                Some(code) if code.len() <= 64 && code.bytes().all(|c| c.is_ascii_alphanumeric()) => {
+                    refusal(code)
+                }
                 // What cannot be read is a service's error to the SDK, whatever its status.
-                None if service.raw().status().is_success() => no_aws("the answer is not what AWS sends"),
-                None => no_aws(&format!("HTTP {status} without a reason")),
+                _ if service.raw().status().is_success() => no_aws("the answer is not what AWS sends"),
+                _ => no_aws(&format!("HTTP {status} without a reason")),
             }
         }
         SdkError::TimeoutError(_) => Problem::new(Kind::Unavailable, "timed out"),

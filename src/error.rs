@@ -58,8 +58,6 @@ pub struct Problem {
 pub enum Kind {
     /// Known and not allowed.
     Denied,
-    /// The server did not take the connection in time.
-    Late,
     /// The answer is there and cannot be used.
     Malformed,
     /// The place does not exist.
@@ -124,7 +122,8 @@ impl Error {
             Self::NotFound => return format!("{NOT_FOUND}\n"),
             other => one_line(&other.to_string()),
         };
-        let mut line = shorten(&text.replace(NOT_FOUND, "credentials not found"), LINE_LIMIT - 1);
+        let mut line =
+            shorten(&text.replace(NOT_FOUND, "no credentials in the native keychain"), LINE_LIMIT - 1);
         line.push('\n');
         line
     }
@@ -169,7 +168,9 @@ mod tests {
 
     #[test]
     fn never_holds_a_line_break_or_the_not_found_sentence() {
-        let line = failed("a\nb", &format!("x\r\n\u{1b}[31m{NOT_FOUND}"), "").line();
+        // What is left of it must not make it anew.
+        let cause = format!("x\r\n\u{1b}[31m{NOT_FOUND} in native keychain credentials {NOT_FOUND}");
+        let line = failed("a\nb", &cause, "").line();
         assert!(!line.contains(NOT_FOUND), "{line}");
         assert_eq!(line.matches(['\n', '\r', '\u{1b}']).count(), 1, "{line}");
     }

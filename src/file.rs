@@ -1,6 +1,6 @@
 //! Files that decide over credentials, read only where nobody else could have written them.
 //!
-//! Judged are the opened file and the folders of the link and of its target, so that a swap between the look and
+//! Judged are the opened file and the folders of each link and of the target, so that a swap between the look and
 //! the reading gains nothing.
 
 use std::fs::{File, Metadata, OpenOptions};
@@ -41,18 +41,20 @@ pub enum FileError {
 /// # Errors
 /// [`FileError`]; a larger file is [`FileError::Unreadable`].
 pub fn read(path: &Path, owner: Owner, limit: u64) -> Result<Vec<u8>, FileError> {
-    // Not blocking: a pipe put in the file's place must not hold the look-up.
-    let nonblock = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(FileError::Unreadable("it is not a regular file".to_owned()));
-    }
+    let (file, metadata) = open(path)?;
     judge(path, &metadata, owner)?;
     for folder in folders(path)? {
         judge_folder(&folder, owner)?;
     }
     contents(file, limit)
+}
+
+/// Reads the whole of a file that decides over nothing by being changed, such as a certificate that names itself.
+///
+/// # Errors
+/// As [`read`], without judging who could have written it.
+pub fn read_unjudged(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    contents(open(path)?.0, limit)
 }
 
 /// Reads the whole file as text.
@@ -81,7 +83,7 @@ pub fn read_secret(path: &Path) -> Result<String, (String, String)> {
 }
 
 /// The place of `text` beside `folder`: `~/` is the home, an absolute path stays.
-pub fn place(text: &str, folder: Option<&Path>, home: Option<&Path>) -> Result<PathBuf, &'static str> {
+pub fn located(text: &str, folder: Option<&Path>, home: Option<&Path>) -> Result<PathBuf, &'static str> {
     if let Some(rest) = text.strip_prefix("~/") {
         return home.map(|home| home.join(rest)).ok_or("there is no home folder for `~/`");
     }
@@ -89,6 +91,17 @@ pub fn place(text: &str, folder: Option<&Path>, home: Option<&Path>) -> Result<P
         (path, _) if path.is_absolute() => Ok(path.to_owned()),
         (path, Some(folder)) => Ok(folder.join(path)),
         (_, None) => Err("a relative path has no folder here: write it from `/` or `~/`"),
+    }
+}
+
+/// Opens a regular file without blocking: a pipe put in its place must not hold the look-up.
+fn open(path: &Path) -> Result<(File, Metadata), FileError> {
+    let nonblock = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    match metadata.is_file() {
+        true => Ok((file, metadata)),
+        false => Err(FileError::Unreadable("it is not a regular file".to_owned())),
     }
 }
 
@@ -109,16 +122,24 @@ fn unreadable(error: io::Error) -> FileError {
     }
 }
 
-/// The folder in which the path itself stands, and the one in which what it links to stands.
+/// The folders in which the path, and each link on the way to its target, stand.
 fn folders(path: &Path) -> Result<Vec<PathBuf>, FileError> {
-    let here = match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
-        Some(parent) => parent.to_owned(),
-        None => PathBuf::from("/"),
-    };
-    let target = path.canonicalize().map_err(unreadable)?;
-    let there = target.parent().unwrap_or(Path::new("/")).to_owned();
-    Ok(if here.canonicalize().is_ok_and(|here| here == there) { vec![here] } else { vec![here, there] })
+    // What the kernel follows at most; `open` has followed them already, so this ends.
+    const LINKS: usize = 40;
+    let mut at = std::path::absolute(path).map_err(unreadable)?;
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for _ in 0..=LINKS {
+        let folder = at.parent().unwrap_or(Path::new("/")).canonicalize().map_err(unreadable)?;
+        let target = at.read_link().ok().map(|target| folder.join(target));
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+        match target {
+            Some(target) => at = target,
+            None => break,
+        }
+    }
+    Ok(folders)
 }
 
 fn judge_folder(folder: &Path, owner: Owner) -> Result<(), FileError> {
@@ -141,7 +162,7 @@ fn judge(path: &Path, metadata: &Metadata, owner: Owner) -> Result<(), FileError
     let who = if others { "others" } else { "its group" };
     Err(FileError::Unsafe {
         what: format!("{} can be written by {who}", path.display()),
-        mend: format!("chmod go-w {}", path.display()),
+        mend: format!("chmod go-w {}", quoted(path)),
     })
 }
 
@@ -152,8 +173,15 @@ fn judge_owner(path: &Path, metadata: &Metadata, owner: Owner) -> Result<(), Fil
     }
     Err(FileError::Unsafe {
         what: format!("{} belongs to user {}, not to user {own} or root", path.display(), metadata.uid()),
-        mend: format!("chown {own} {}", path.display()),
+        mend: format!("chown {own} {}", quoted(path)),
     })
+}
+
+/// The path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// Whether the group is the user's alone: its number is both one's own and one's primary group's

@@ -2,26 +2,31 @@
 //!
 //! Vault and the AWS SDK send through the same [`Client`].
 
+mod cause;
+mod dns;
 mod proxy;
 mod sdk;
 mod trust;
 
-pub use proxy::{Proxies, Route};
+pub use dns::ServerName;
+pub use proxy::Proxies;
 pub(crate) use sdk::Carried;
 pub use sdk::SdkClient;
 pub use trust::{Identity, Trust};
 
-use std::error::Error as StdError;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Once};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use http::HeaderValue;
+use http::header::{HOST, LOCATION};
 use secrecy::zeroize::Zeroizing;
 use url::{Host, Url};
 
+use crate::deadline::Limits;
 use crate::error::{Kind, Problem};
+use cause::describe;
+use dns::Resolver;
 
 /// The largest answer that is read: a credential is small, and a hostile server's body may have no end.
 const ANSWER_LIMIT: usize = 1024 * 1024;
@@ -34,8 +39,7 @@ const METADATA_HOSTS: [&str; 5] =
 #[derive(Clone)]
 pub struct Client {
     inner: reqwest::Client,
-    proxies: Arc<Proxies>,
-    route: Route,
+    settings: Settings,
 }
 
 /// How to reach the servers of one connection.
@@ -47,19 +51,8 @@ pub struct Settings {
     pub trust: Trust,
     /// The name that the server's certificate must have, where it is not the address's host.
     pub server_name: Option<ServerName>,
-    /// A connection that does not stand by then is given up; what has been sent by then is waited for.
-    pub connect_by: Instant,
-    /// Learns which way each request takes.
-    pub route: Route,
-}
-
-/// A certificate's name and the host behind it.
-#[derive(Clone)]
-pub struct ServerName {
-    /// What the certificate says, and so the URL's host.
-    pub name: String,
-    /// Where to connect to.
-    pub host: String,
+    /// When a connection must stand and an answer be there.
+    pub limits: Limits,
 }
 
 /// What a server answered.
@@ -77,13 +70,12 @@ impl Client {
     ///
     /// # Errors
     /// A CA or client certificate that cannot be read.
-    pub fn new(settings: &Settings, secure: bool) -> Result<Self, Problem> {
+    pub fn new(settings: Settings, secure: bool) -> Result<Self, Problem> {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             // Somebody else's installation would be ring too: it is the only one compiled in.
             let _ = rustls::crypto::ring::default_provider().install_default();
         });
-        let proxies = Arc::clone(&settings.proxies);
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(settings.trust.client_config(secure)?)
             .user_agent(concat!("docker-credential-lease/", env!("CARGO_PKG_VERSION")))
@@ -92,33 +84,53 @@ impl Client {
             .retry(reqwest::retry::never())
             .referer(false)
             .no_proxy()
-            .connect_timeout(
-                settings.connect_by.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)),
-            )
-            .dns_resolver(Arc::new(Resolver { server_name: settings.server_name.clone() }));
-        if !proxies.is_empty() {
-            let proxies = Arc::clone(&proxies);
-            builder = builder.proxy(reqwest::Proxy::custom(move |url| proxies.url_for(url)));
+            // Nothing left is still an error of the connection, not a panic of the clock.
+            .connect_timeout(settings.limits.connect.left().max(Duration::from_millis(1)))
+            .dns_resolver(Arc::new(Resolver::new(settings.server_name.clone())));
+        if !settings.proxies.is_empty() {
+            let proxies = Arc::clone(&settings.proxies);
+            // A variable that is no address was refused before this is asked.
+            builder = builder.proxy(reqwest::Proxy::custom(move |url| proxies.url_for(url).ok().flatten()));
         }
         let inner = builder.build().map_err(|error| describe(&error))?;
-        Ok(Self { inner, proxies, route: settings.route.clone() })
+        Ok(Self { inner, settings })
     }
 
     /// Sends a request and reads the whole answer.
     ///
     /// # Errors
-    /// Everything that is no answer: not reached, TLS, a redirect, a body without end. The proxy is named in it.
+    /// Everything that is no answer: not reached, not in time, TLS, a redirect, a body without end. The proxy is named
+    /// in it.
     pub async fn send(&self, request: http::Request<Vec<u8>>) -> Result<Answer, Problem> {
-        let request = reqwest::Request::try_from(request).map_err(|error| describe(&error))?;
+        let mut request = reqwest::Request::try_from(request).map_err(|error| describe(&error))?;
         let url = request.url().clone();
-        let proxy = self.proxies.name_for(&url);
-        self.route.took(proxy.clone());
+        let proxy = self.settings.proxies.name_for(&url)?;
+        if let Some(own) = self.settings.server_name.as_ref().map(|name| name.own_host(&url)) {
+            // The certificate's name is for TLS alone: servers that share a port are told apart by their own host.
+            let own = HeaderValue::from_str(&own)
+                .map_err(|_| Problem::new(Kind::Malformed, "the host cannot be sent"))?;
+            request.headers_mut().insert(HOST, own);
+        }
+        let secrets = secrets(request.headers());
+        let Limits { connect, answer } = self.settings.limits;
         let sent = async {
-            let response = self.inner.execute(request).await.map_err(|error| describe(&error))?;
-            read(response, &url).await
+            let response = self.inner.execute(request).await.map_err(|error| match error.is_timeout() {
+                true if connect.is_over() => connect.problem(),
+                _ => describe(&error),
+            })?;
+            read(response, &url, &secrets).await
         };
-        sent.await.map_err(|problem| advise(Problem { proxy, ..problem }, &url))
+        let sent = tokio::time::timeout_at(answer.at().into(), sent).await;
+        sent.unwrap_or_else(|_| Err(answer.problem()))
+            .map_err(|problem| advise(Problem { proxy, ..problem }, &url))
     }
+}
+
+/// What we send and must not print, should it come back in a place that is told.
+fn secrets(headers: &http::HeaderMap) -> Vec<Zeroizing<String>> {
+    let secret =
+        headers.iter().filter(|(name, value)| value.is_sensitive() || *name == "x-amz-security-token");
+    secret.filter_map(|(_, value)| Some(Zeroizing::new(value.to_str().ok()?.to_ascii_lowercase()))).collect()
 }
 
 /// What to look at, where the problem has no remedy of its own.
@@ -131,21 +143,26 @@ fn advise(problem: Problem, url: &Url) -> Problem {
     problem.hint(hint)
 }
 
-async fn read(mut response: reqwest::Response, url: &Url) -> Result<Answer, Problem> {
+async fn read(
+    mut response: reqwest::Response,
+    url: &Url,
+    secrets: &[Zeroizing<String>],
+) -> Result<Answer, Problem> {
     let status = response.status();
     if status == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
         return Err(Problem::new(Kind::Denied, "HTTP 407: the proxy wants a login"));
     }
     if status.is_redirection()
-        && let Some(target) = response.headers().get(http::header::LOCATION)
+        && let Some(target) = response.headers().get(LOCATION)
     {
-        let target = target.to_str().ok().and_then(|target| url.join(target).ok());
-        let target = target.map_or_else(|| "another place".to_owned(), |target| origin(&target));
-        return Err(Problem::new(
-            Kind::Unavailable,
-            format!("redirected ({}) to {target}, which is not followed", status.as_u16()),
-        )
-        .hint("set the address to the server that answers itself"));
+        let target =
+            target.to_str().ok().and_then(|target| url.join(target).ok()).map(|target| origin(&target));
+        let target = target.filter(|target| !secrets.iter().any(|secret| target.contains(secret.as_str())));
+        let target = target.unwrap_or_else(|| "another place".to_owned());
+        let cause = format!("redirected ({}) to {target}, which is not followed", status.as_u16());
+        return Err(
+            Problem::new(Kind::Unavailable, cause).hint("set the address to the server that answers itself")
+        );
     }
     let headers = std::mem::take(response.headers_mut());
     let mut body = Zeroizing::new(Vec::new());
@@ -183,7 +200,8 @@ pub fn judge_scheme(url: &Url, allow_http: bool) -> Result<(), Problem> {
 /// Whether the URL stays on this machine.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        // The look-up of these names is held to it: see `dns`.
+        Some(Host::Domain(name)) => is_local_name(name),
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
         None => false,
@@ -200,91 +218,7 @@ pub fn is_metadata(url: &Url) -> bool {
     METADATA_HOSTS.contains(&address.to_string().as_str())
 }
 
-/// Looks names up, so that a name without an address can be told from a server that does not answer.
-struct Resolver {
-    server_name: Option<ServerName>,
-}
-
-#[derive(Debug)]
-struct NoAddress(String);
-
-impl std::fmt::Display for NoAddress {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "no address for the host {}", self.0)
-    }
-}
-
-impl StdError for NoAddress {}
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let mut host = name.as_str().to_owned();
-        if let Some(server) = &self.server_name
-            && server.name == host
-        {
-            host.clone_from(&server.host);
-        }
-        Box::pin(async move {
-            // The port is the URL's: reqwest fills it in.
-            let bare = host.trim_start_matches('[').trim_end_matches(']');
-            let found: io::Result<Vec<SocketAddr>> =
-                tokio::net::lookup_host((bare, 0)).await.map(Iterator::collect);
-            match found {
-                Ok(addresses) if !addresses.is_empty() => Ok(Box::new(addresses.into_iter()) as Addrs),
-                _ => Err(Box::new(NoAddress(host)) as Box<dyn StdError + Send + Sync>),
-            }
-        })
-    }
-}
-
-/// Says what went wrong from the types in the error's chain; the URL is never in it.
-fn describe(error: &reqwest::Error) -> Problem {
-    let mut next: Option<&(dyn StdError + 'static)> = error.source();
-    let mut deepest = None;
-    while let Some(cause) = next {
-        if let Some(problem) = known(cause) {
-            return problem;
-        }
-        deepest = Some(cause);
-        next = cause.source();
-    }
-    if error.is_timeout() {
-        return late();
-    }
-    let cause = deepest.map_or_else(|| "the request failed".to_owned(), ToString::to_string);
-    Problem::new(Kind::Unavailable, cause)
-}
-
-fn late() -> Problem {
-    Problem::new(Kind::Late, "timed out while connecting")
-}
-
-fn known(cause: &(dyn StdError + 'static)) -> Option<Problem> {
-    if let Some(lookup) = cause.downcast_ref::<NoAddress>() {
-        return Some(
-            Problem::new(Kind::Unavailable, lookup.to_string())
-                .hint("check the address's spelling and the DNS"),
-        );
-    }
-    if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-        return Some(trust::describe(tls));
-    }
-    let mut io = cause.downcast_ref::<io::Error>()?;
-    // What an io::Error wraps is no source of it, and connectors wrap it twice.
-    while let Some(inner) = io.get_ref() {
-        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
-            return Some(trust::describe(tls));
-        }
-        let Some(inner) = inner.downcast_ref::<io::Error>() else { break };
-        io = inner;
-    }
-    let cause = match io.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused",
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "connection reset",
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "the network does not reach it",
-        io::ErrorKind::TimedOut => return Some(late()),
-        io::ErrorKind::UnexpectedEof => "the connection ended too early",
-        _ => return None,
-    };
-    Some(Problem::new(Kind::Unavailable, cause))
+/// Whether the name is one that RFC 6761 keeps for this machine.
+fn is_local_name(name: &str) -> bool {
+    name == "localhost" || name.ends_with(".localhost")
 }

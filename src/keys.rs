@@ -97,7 +97,7 @@ impl<'d> Keys<'d> {
         home: Option<&Path>,
     ) -> Read<Option<std::path::PathBuf>> {
         let Some(text) = self.string(key)? else { return Ok(None) };
-        file::place(&text, folder, home)
+        file::located(&text, folder, home)
             .map(Some)
             .map_err(|why| self.mistake(key, &format!("is no file: {why}")))
     }
@@ -118,7 +118,7 @@ impl<'d> Keys<'d> {
         match self.value(key) {
             None => Ok(None),
             Some(value) => match value.get_ref() {
-                DeValue::Table(table) => Ok(Some(Keys::new(self.below(key), table, self.place(key)))),
+                DeValue::Table(table) => Ok(Some(Keys::new(self.below(key), table, self.offset(key)))),
                 other => Err(self.wrong_type(key, "a table", other)),
             },
         }
@@ -157,10 +157,8 @@ impl<'d> Keys<'d> {
 
     /// The mistake that an unknown key is, where it looks like `word`.
     pub fn nearly(&self, word: &str) -> Option<Mistake> {
-        let near = |key: &&Spanned<_>| -> bool {
-            strsim::damerau_levenshtein(Spanned::<std::borrow::Cow<'_, str>>::get_ref(key), word) <= 2
-        };
-        self.table.keys().find(near).and_then(|_| self.finish().err())
+        let near = self.table.keys().any(|key| strsim::damerau_levenshtein(key.get_ref(), word) <= 2);
+        if near { self.finish().err() } else { None }
     }
 
     /// The value, or the mistake that the key is missing.
@@ -181,7 +179,7 @@ impl<'d> Keys<'d> {
 
     /// A mistake at the key: `key` and then the rest of the sentence.
     pub fn mistake(&self, key: &str, what: &str) -> Mistake {
-        Mistake { at: self.place(key), what: format!("`{key}`{} {what}", self.inside()) }
+        Mistake { at: self.offset(key), what: format!("`{key}`{} {what}", self.inside()) }
     }
 
     /// A mistake of the whole table: its name and then the rest of the sentence.
@@ -207,7 +205,7 @@ impl<'d> Keys<'d> {
         self.table.get(key)
     }
 
-    fn place(&self, key: &str) -> usize {
+    fn offset(&self, key: &str) -> usize {
         self.table.get_key_value(key).map_or(self.at, |(key, _)| key.span().start)
     }
 

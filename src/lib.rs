@@ -6,13 +6,14 @@
 //! - [`lookup`]: one look-up under one deadline. [`resolve`]: registry → rule → source → credential.
 //! - [`config`]: the TOML text, checked. [`source`]: the places that give credentials, one file each.
 //! - [`aws`], [`vault`]: the two connections. [`http`]: the one TLS stack.
-//! - [`registry`], [`credential`], [`error`]: the words of all of them. [`keys`], [`file`](mod@file), [`environment`], [`log`]:
+//! - [`registry`], [`credential`], [`error`]: the words of all of them. [`deadline`], [`keys`], [`file`](mod@file), [`environment`], [`log`]:
 //!   what they read and where they tell.
 
 pub mod aws;
 pub mod cli;
 pub mod config;
 pub mod credential;
+pub mod deadline;
 pub mod environment;
 pub mod error;
 pub mod file;

@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Config, DEFAULT_TIMEOUT, Rule};
 use crate::credential::{Credential, Lease};
+use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Kind, Problem};
 use crate::registry::Registry;
@@ -44,13 +45,9 @@ impl<'a> Session<'a> {
     }
 
     /// When the answer must be there.
-    pub fn deadline(&self) -> Instant {
-        self.started + self.timeout()
-    }
-
-    /// How long a look-up may take, as a sentence names it.
-    pub fn timeout_text(&self) -> String {
-        spelled(self.timeout())
+    pub fn deadline(&self) -> Deadline {
+        let timeout = self.config.as_ref().map_or(DEFAULT_TIMEOUT, |config| config.timeout);
+        Deadline::new(self.started, timeout)
     }
 
     /// Fetches what the rule gives for the registry; what a failure means to a client is not yet decided.
@@ -59,7 +56,7 @@ impl<'a> Session<'a> {
     /// As [`resolve::credential`]; a mint during which a signal came is given back and is one too.
     pub fn fetch(&self, rule: &Rule, registry: &Registry) -> Result<Credential, Error> {
         let bounds = self.bounds();
-        let coming = resolve::credential(rule, registry, self.environment, &bounds);
+        let coming = resolve::credential(rule, registry, self.environment, bounds);
         if !rule.source.mints() {
             return block_on(coming)?;
         }
@@ -70,7 +67,7 @@ impl<'a> Session<'a> {
                 return Ok(credential);
             }
             if let Some(lease) = &credential.lease {
-                resolve::give_back(rule, lease, registry, self.environment, &bounds).await;
+                resolve::give_back(rule, lease, registry, self.environment).await;
             }
             let place = rule.source.place(registry).unwrap_or_default();
             let problem = Problem::new(Kind::Unavailable, "ended by a signal");
@@ -81,16 +78,11 @@ impl<'a> Session<'a> {
     /// Gives a lease back.
     pub fn give_back(&self, rule: &Rule, lease: &Lease, registry: &Registry) {
         // Without a runtime nothing was fetched either.
-        let _ = block_on(resolve::give_back(rule, lease, registry, self.environment, &self.bounds()));
-    }
-
-    fn timeout(&self) -> Duration {
-        self.config.as_ref().map_or(DEFAULT_TIMEOUT, |config| config.timeout)
+        let _ = block_on(resolve::give_back(rule, lease, registry, self.environment));
     }
 
     fn bounds(&self) -> Bounds {
-        let (deadline, mint_deadline) = (self.deadline(), self.started + MINT_LIMIT);
-        Bounds { deadline, mint_deadline, timeout: self.timeout_text(), mint_timeout: spelled(MINT_LIMIT) }
+        Bounds { answer: self.deadline(), mint: Deadline::new(self.started, MINT_LIMIT) }
     }
 }
 
@@ -108,13 +100,6 @@ async fn held_back<T>(work: impl Future<Output = T>) -> (T, bool) {
         work.as_mut().poll(context).map(|done| (done, came))
     })
     .await
-}
-
-fn spelled(time: Duration) -> String {
-    match time.subsec_millis() {
-        0 => format!("{}s", time.as_secs()),
-        _ => format!("{}ms", time.as_millis()),
-    }
 }
 
 /// Runs the future on this thread. A name look-up that hangs in the system's resolver is left behind.

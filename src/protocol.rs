@@ -260,13 +260,13 @@ fn text(
     too_long: &str,
     session: &Session<'_>,
 ) -> Result<Zeroizing<String>, Error> {
-    match input.collect(limit, session.deadline()) {
+    match input.collect(limit, session.deadline().at()) {
         Collected::All(mut bytes) => String::from_utf8(std::mem::take(&mut *bytes))
             .map(Zeroizing::new)
             .map_err(|_| Error::Input("the input is not UTF-8".to_owned())),
         Collected::Late => Err(Error::Input(format!(
             "timed out after {} waiting for the end of the input",
-            session.timeout_text()
+            session.deadline()
         ))),
         Collected::TooLong => Err(Error::Input(too_long.to_owned())),
     }

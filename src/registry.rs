@@ -49,7 +49,7 @@ impl Asked {
     /// Reads what a client asked for; the text is already trimmed and free of control characters.
     pub fn parse(text: &str) -> Self {
         let Some(registry) = Registry::parse(text) else { return Self::NoRegistry };
-        if registry.is_hub() && HUB_SUB_KEYS.contains(&registry.path.as_str()) {
+        if registry.is_hub_sub_key() {
             return Self::HubSubKey;
         }
         Self::Registry(registry)
@@ -72,6 +72,13 @@ impl Registry {
     /// Whether it is Docker Hub, or a repository there.
     pub fn is_hub(&self) -> bool {
         self.port.is_none() && self.host == HUB
+    }
+
+    /// Whether it is one of Docker Hub's sub-keys, or stands below one, however many slashes are in it.
+    fn is_hub_sub_key(&self) -> bool {
+        let segments: Vec<&str> =
+            self.path.split('/').filter(|segment| !matches!(*segment, "" | ".")).collect();
+        self.is_hub() && segments.get(..2).is_some_and(|key| HUB_SUB_KEYS.contains(&key.join("/").as_str()))
     }
 
     /// `host[:port]`; Docker Hub is `docker.io`.
@@ -274,7 +281,11 @@ mod tests {
 
     #[test]
     fn the_web_logins_own_keys_are_told_apart() {
-        for text in ["https://index.docker.io/v1/access-token", "index.docker.io/v1/refresh-token/"] {
+        for text in [
+            "https://index.docker.io/v1/access-token",
+            "index.docker.io/v1/refresh-token/",
+            "docker.io//v1/./access-token/x",
+        ] {
             assert_eq!(Asked::parse(text), Asked::HubSubKey, "{text}");
         }
         assert!(matches!(Asked::parse("ghcr.io/v1/access-token"), Asked::Registry(_)));

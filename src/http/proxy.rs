@@ -1,7 +1,5 @@
 //! Which proxy a request takes, from the usual variables.
 
-use std::sync::{Arc, Mutex};
-
 use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
@@ -10,88 +8,133 @@ use crate::environment::Environment;
 use crate::error::{Kind, Problem};
 
 /// What a proxy's address may begin with.
-const SCHEMES: [&str; 5] = ["http", "https", "socks4", "socks5", "socks5h"];
+const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 
 /// The proxies of `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in both cases.
 #[derive(Default)]
 pub struct Proxies {
-    http: Option<Url>,
-    https: Option<Url>,
-    /// Knows which hosts `NO_PROXY` names.
-    matcher: Option<Matcher>,
+    http: Proxy,
+    https: Proxy,
+    exceptions: Exceptions,
+}
+
+/// What stands in a variable. One that is no address is a failure only for a request that would take it: going without
+/// a proxy that somebody asked for is not ours to decide.
+#[derive(Clone, Default)]
+enum Proxy {
+    Address(Url),
+    /// The variable's name.
+    Broken(&'static str),
+    #[default]
+    None,
 }
 
 impl Proxies {
     /// Reads the variables; lower case counts first, as curl has it.
-    ///
-    /// # Errors
-    /// A variable that is no proxy's address: going without a proxy that somebody asked for is not ours to decide.
-    pub fn from_environment(environment: &Environment) -> Result<Self, Problem> {
+    pub fn from_environment(environment: &Environment) -> Self {
         let read = |names: [&'static str; 2]| environment.first(&names);
         let all = read(["all_proxy", "ALL_PROXY"]);
-        let http = parse(read(["http_proxy", "HTTP_PROXY"]).or_else(|| all.clone()))?;
-        let https = parse(read(["https_proxy", "HTTPS_PROXY"]).or(all))?;
-        if http.is_none() && https.is_none() {
-            return Ok(Self::default());
-        }
-        let none = read(["no_proxy", "NO_PROXY"]).map(|(_, hosts)| hosts);
-        // The matcher takes `*` for every name and for no address; curl takes it for both.
-        if none.iter().flat_map(|hosts| hosts.split(',')).any(|host| host.trim() == "*") {
-            return Ok(Self::default());
-        }
-        let text = |url: &Option<Url>| url.as_ref().map(ToString::to_string).unwrap_or_default();
-        let matcher =
-            Matcher::builder().http(text(&http)).https(text(&https)).no(none.unwrap_or_default()).build();
-        Ok(Self { http, https, matcher: Some(matcher) })
+        let http = Proxy::parse(read(["http_proxy", "HTTP_PROXY"]).or_else(|| all.clone()));
+        let https = Proxy::parse(read(["https_proxy", "HTTPS_PROXY"]).or(all));
+        let exceptions = read(["no_proxy", "NO_PROXY"]).map(|(_, hosts)| Exceptions::parse(&hosts));
+        Self { http, https, exceptions: exceptions.unwrap_or_default() }
     }
 
     /// Whether no request takes a proxy.
     pub fn is_empty(&self) -> bool {
-        self.matcher.is_none()
+        matches!((&self.http, &self.https), (Proxy::None, Proxy::None))
     }
 
     /// The proxy for the URL, with its user and password; loopback and metadata addresses take none.
-    pub fn url_for(&self, url: &Url) -> Option<Url> {
-        if is_loopback(url) || is_metadata(url) {
-            return None;
+    ///
+    /// # Errors
+    /// The variable that would be taken is no proxy's address.
+    pub fn url_for(&self, url: &Url) -> Result<Option<Url>, Problem> {
+        let proxy = if url.scheme() == "http" { &self.http } else { &self.https };
+        match proxy {
+            Proxy::None => Ok(None),
+            _ if is_loopback(url) || is_metadata(url) || self.exceptions.contain(url) => Ok(None),
+            Proxy::Address(proxy) => Ok(Some(proxy.clone())),
+            // The value may hold a password: it is not named.
+            Proxy::Broken(name) => {
+                Err(Problem::new(Kind::Malformed, format!("{name} is no proxy's address"))
+                    .hint(format!("set {name} to http://host:port, or unset it")))
+            }
         }
-        self.matcher.as_ref()?.intercept(&url.as_str().parse().ok()?)?;
-        if url.scheme() == "http" { self.http.clone() } else { self.https.clone() }
     }
 
     /// The proxy for the URL as sentences name it: `host:port`.
-    pub fn name_for(&self, url: &Url) -> Option<String> {
-        let proxy = self.url_for(url)?;
-        let port = proxy.port_or_known_default().map(|port| format!(":{port}")).unwrap_or_default();
-        Some(format!("{}{port}", proxy.host_str()?))
+    ///
+    /// # Errors
+    /// As [`Self::url_for`].
+    pub fn name_for(&self, url: &Url) -> Result<Option<String>, Problem> {
+        Ok(self.url_for(url)?.map(|proxy| {
+            let port = proxy.port_or_known_default().map(|port| format!(":{port}")).unwrap_or_default();
+            format!("{}{port}", proxy.host_str().unwrap_or_default())
+        }))
     }
 }
 
-/// The way that the last request took, so that whatever comes of it can be told with the proxy's name.
-#[derive(Clone, Default)]
-pub struct Route(Arc<Mutex<Option<String>>>);
-
-impl Route {
-    /// The proxy on it, as `host:port`.
-    pub fn proxy(&self) -> Option<String> {
-        self.0.lock().ok()?.clone()
-    }
-
-    pub(super) fn took(&self, proxy: Option<String>) {
-        if let Ok(mut last) = self.0.lock() {
-            *last = proxy;
+impl Proxy {
+    /// Without a scheme it is `http://`, as curl has it; `socks://` is what GNOME writes for `socks5://`.
+    fn parse(variable: Option<(&'static str, String)>) -> Self {
+        let Some((name, value)) = variable else { return Self::None };
+        let text = match value.trim().split_once("://") {
+            Some(("socks", rest)) => format!("socks5://{rest}"),
+            Some(_) => value,
+            None => format!("http://{value}"),
+        };
+        match Url::parse(text.trim()) {
+            Ok(url) if url.has_host() && SCHEMES.contains(&url.scheme()) => Self::Address(url),
+            _ => Self::Broken(name),
         }
     }
 }
 
-/// A proxy's address; without a scheme it is `http://`, as curl has it. The value may hold a password: it is not named.
-fn parse(variable: Option<(&str, String)>) -> Result<Option<Url>, Problem> {
-    let Some((name, value)) = variable else { return Ok(None) };
-    let text = if value.contains("://") { value } else { format!("http://{value}") };
-    match Url::parse(text.trim()) {
-        Ok(url) if url.has_host() && SCHEMES.contains(&url.scheme()) => Ok(Some(url)),
-        _ => Err(Problem::new(Kind::Malformed, format!("{name} is no proxy's address"))
-            .hint(format!("set {name} to http://host:port, or unset it"))),
+/// What `NO_PROXY` names.
+#[derive(Default)]
+struct Exceptions {
+    /// `*`: everything.
+    all: bool,
+    /// Entries with a port, which the matcher does not know.
+    with_port: Vec<(String, u16)>,
+    /// Hosts, domains, addresses and networks.
+    hosts: Option<Matcher>,
+}
+
+impl Exceptions {
+    fn parse(text: &str) -> Self {
+        let mut exceptions = Self::default();
+        let mut hosts = Vec::new();
+        for entry in text.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty()) {
+            let port = entry.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
+            match port.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+                _ if entry == "*" => exceptions.all = true,
+                Some((host, port)) => {
+                    exceptions.with_port.push((host.trim_start_matches("*.").to_owned(), port))
+                }
+                None => {
+                    hosts.push(entry.trim_start_matches("*.").trim_start_matches('[').trim_end_matches(']'))
+                }
+            }
+        }
+        // The matcher answers only for what has a proxy: this one is never asked for its address.
+        exceptions.hosts = Some(Matcher::builder().all("http://proxy").no(hosts.join(",")).build());
+        exceptions
+    }
+
+    fn contain(&self, url: &Url) -> bool {
+        let excepted =
+            |matcher: &Matcher| url.as_str().parse().is_ok_and(|uri| matcher.intercept(&uri).is_none());
+        self.all
+            || self.hosts.as_ref().is_some_and(excepted)
+            || self.with_port.iter().any(|(host, port)| {
+                let asked = url.host_str().unwrap_or_default();
+                let domain = host.trim_start_matches('.');
+                let below =
+                    asked.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+                below && url.port_or_known_default() == Some(*port)
+            })
     }
 }
 
@@ -100,47 +143,59 @@ mod tests {
     use super::*;
 
     fn proxies(variables: &[(&str, &str)]) -> Proxies {
-        let variables =
-            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let Ok(proxies) = Proxies::from_environment(&Environment::Fixed(variables)) else {
-            panic!("refused")
-        };
-        proxies
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Proxies::from_environment(&Environment::Fixed(variables.collect()))
     }
 
     fn through(proxies: &Proxies, url: &str) -> Option<String> {
-        proxies.name_for(&Url::parse(url).unwrap())
+        proxies.name_for(&Url::parse(url).unwrap()).unwrap_or_else(|problem| panic!("{problem}"))
     }
 
     #[test]
     fn each_scheme_has_its_variable_and_all_is_the_last() {
-        let both = proxies(&[
-            ("HTTPS_PROXY", "http://one:3128"),
-            ("all_proxy", "two"),
-            ("NO_PROXY", "direct.example"),
-        ]);
+        let both = proxies(&[("HTTPS_PROXY", "http://one:3128"), ("all_proxy", "two")]);
         assert_eq!(through(&both, "https://vault.example").as_deref(), Some("one:3128"));
         assert_eq!(through(&both, "http://vault.example").as_deref(), Some("two:80"));
-        assert_eq!(through(&both, "https://a.direct.example"), None);
         assert_eq!(through(&proxies(&[("HTTP_PROXY", "http://one:3128")]), "https://vault.example"), None);
-        assert_eq!(
-            through(&proxies(&[("https_proxy", ""), ("HTTPS_PROXY", "one:1")]), "https://v").as_deref(),
-            Some("one:1")
-        );
+        let empty = proxies(&[("https_proxy", ""), ("HTTPS_PROXY", "one:1")]);
+        assert_eq!(through(&empty, "https://v").as_deref(), Some("one:1"));
+        let gnome = proxies(&[("all_proxy", "socks://one:1080/")]);
+        assert_eq!(through(&gnome, "https://v").as_deref(), Some("one:1080"));
+    }
+
+    #[test]
+    fn exceptions_are_written_as_curl_and_go_take_them() {
+        for (text, excepted, others) in [
+            ("direct.example", "https://a.direct.example", "https://notdirect.example"),
+            (".direct.example", "https://a.direct.example", "https://indirect.example"),
+            ("*.direct.example", "https://a.direct.example", "https://indirect.example"),
+            ("a.example, b.example", "https://b.example", "https://c.example"),
+            ("vault.example:8200", "https://vault.example:8200", "https://vault.example"),
+            ("10.0.0.0/8", "https://10.1.2.3", "https://11.1.2.3"),
+            ("[fd00::1]:8200,fd00::2", "https://[fd00::1]:8200", "https://[fd00::1]"),
+            ("fd00::2", "https://[fd00::2]", "https://[fd00::3]"),
+        ] {
+            let proxies = proxies(&[("ALL_PROXY", "http://one:3128"), ("NO_PROXY", text)]);
+            assert_eq!(through(&proxies, excepted), None, "{text}: {excepted}");
+            assert_eq!(through(&proxies, others).as_deref(), Some("one:3128"), "{text}: {others}");
+        }
+        let all = proxies(&[("ALL_PROXY", "http://one:3128"), ("NO_PROXY", "*")]);
+        assert_eq!(through(&all, "https://10.1.2.3"), None);
     }
 
     #[test]
     fn this_machine_and_metadata_are_never_asked_through_a_proxy() {
-        let all = proxies(&[("ALL_PROXY", "http://one:3128")]);
-        for url in [
-            "http://127.0.0.1:8200",
-            "https://localhost:8200",
-            "https://[::1]:8200",
-            "http://169.254.169.254",
-            "http://[fd00:ec2::254]",
-            "http://169.254.170.23/v1",
-        ] {
-            assert_eq!(through(&all, url), None, "{url}");
+        for proxy in ["http://one:3128", "ftp://broken"] {
+            for url in [
+                "http://127.0.0.1:8200",
+                "https://localhost:8200",
+                "https://[::1]:8200",
+                "http://169.254.169.254",
+                "http://[fd00:ec2::254]",
+                "http://169.254.170.23/v1",
+            ] {
+                assert_eq!(through(&proxies(&[("ALL_PROXY", proxy)]), url), None, "{url}");
+            }
         }
     }
 
@@ -148,17 +203,20 @@ mod tests {
     fn a_password_of_the_proxy_reaches_the_proxy_and_no_sentence() {
         let all = proxies(&[("ALL_PROXY", "http://user:s%40cret@one:3128")]);
         let url = Url::parse("https://vault.example").unwrap();
-        assert_eq!(all.url_for(&url).unwrap().password(), Some("s%40cret"));
-        assert_eq!(all.name_for(&url).as_deref(), Some("one:3128"));
+        assert!(
+            all.url_for(&url)
+                .is_ok_and(|proxy| proxy.is_some_and(|proxy| proxy.password() == Some("s%40cret")))
+        );
+        assert_eq!(through(&all, url.as_str()).as_deref(), Some("one:3128"));
     }
 
     #[test]
     fn what_is_no_address_is_refused_by_name_only() {
-        let broken = BTreeMapOf::from([("HTTPS_PROXY".to_owned(), "ftp://user:s3cret@one".to_owned())]);
-        let Err(problem) = Proxies::from_environment(&Environment::Fixed(broken)) else { panic!("taken") };
+        let broken = proxies(&[("HTTPS_PROXY", "ftp://user:s3cret@one")]);
+        let Err(problem) = broken.url_for(&Url::parse("https://vault.example").unwrap()) else {
+            panic!("taken")
+        };
         let text = problem.to_string();
         assert!(text.contains("HTTPS_PROXY") && !text.contains("s3cret"), "{text}");
     }
-
-    type BTreeMapOf = std::collections::BTreeMap<String, String>;
 }

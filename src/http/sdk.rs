@@ -65,7 +65,7 @@ impl Shared {
         if let Some(client) = cell.get() {
             return Ok(client);
         }
-        let client = Client::new(&self.settings, secure)?;
+        let client = Client::new(self.settings.clone(), secure)?;
         Ok(cell.get_or_init(|| client))
     }
 }

@@ -7,8 +7,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 
+use secrecy::zeroize::Zeroizing;
+
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
+use crate::file::{self, FileError};
 
 /// Where systems keep the certificates that they believe; the first that exists counts. One file, since a folder of
 /// a thousand links costs a look-up 3 ms.
@@ -49,6 +52,7 @@ impl Trust {
             .get("SSL_CERT_DIR")
             .iter()
             .flat_map(|value| value.split(':'))
+            .filter(|folder| !folder.is_empty())
             .map(PathBuf::from)
             .collect();
         let own = || SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|path| path.exists());
@@ -93,12 +97,9 @@ impl Trust {
             roots.add_parsable_certificates(certificates(file)?);
         }
         for folder in &self.folders {
-            // Folders hold much that is no certificate; what cannot be read there is passed over, as OpenSSL does.
-            let entries = folder.read_dir().map_err(|error| unreadable(folder, &error.to_string()))?;
-            for entry in entries.flatten() {
-                if entry.path().is_file() {
-                    roots.add_parsable_certificates(certificates(&entry.path()).unwrap_or_default());
-                }
+            // Folders hold much that is no certificate; what cannot be read is passed over, as OpenSSL does.
+            for entry in folder.read_dir().into_iter().flatten().flatten() {
+                roots.add_parsable_certificates(certificates(&entry.path()).unwrap_or_default());
             }
         }
         if roots.is_empty() {
@@ -118,17 +119,27 @@ impl Identity {
         if chain.is_empty() {
             return Err(unreadable(&self.certificate, "it holds no certificate"));
         }
-        let key = PrivateKeyDer::from_pem_file(&self.key)
+        let key = Zeroizing::new(read(&self.key)?);
+        let key = PrivateKeyDer::from_pem_slice(&key)
             .map_err(|_| unreadable(&self.key, "it holds no private key in PEM"))?;
         Ok((chain, key))
     }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
-    let pem = std::fs::read(path).map_err(|error| unreadable(path, &error.to_string()))?;
+    let pem = read(path)?;
     CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|_| unreadable(path, "it is not PEM"))
+}
+
+/// Whoever may write these files may also turn them off; TLS judges what they say.
+fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    const LIMIT: u64 = 16 * 1024 * 1024;
+    file::read_unjudged(path, LIMIT).map_err(|error| match error {
+        FileError::Missing => unreadable(path, "there is no such file"),
+        FileError::Unreadable(why) | FileError::Unsafe { what: why, .. } => unreadable(path, &why),
+    })
 }
 
 fn unreadable(path: &Path, why: &str) -> Problem {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use super::{HUB, HUB_SUB_KEYS, Parts, Registry, is_address, is_label_byte, parse_host};
+use super::{HUB, Parts, Registry, is_address, is_label_byte, parse_host};
 
 /// `host[:port][/path-prefix]`, or `*` alone for every registry.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -57,7 +57,7 @@ impl Pattern {
         }
         let host = parse_host(&parts.host).ok_or(shape)?;
         let registry = Registry::from_parts(host, parts.port, parts.path);
-        if registry.is_hub() && HUB_SUB_KEYS.contains(&registry.path.as_str()) {
+        if registry.is_hub_sub_key() {
             return Err("Docker Hub's access-token and refresh-token belong to its web login".to_owned());
         }
         Ok(Self { host: Host::Literal(registry.host), port: registry.port, path: registry.path })
@@ -169,73 +169,101 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Domains under which a stranger gets a name of any depth, or shares a host.
-const SHARED: [&str; 9] = [
+/// Domains under which strangers get names, or share hosts, at any depth.
+const SHARED: &[&str] = &[
+    "aliyuncs.com",
     "amazonaws.com",
     "amazonaws.com.cn",
     "amazonaws.eu",
     "api.aws",
-    "gcr.io",
-    "on.aws",
-    "pkg.dev",
-    "nip.io",
-    "sslip.io",
-];
-
-/// Domains directly under which anybody can get a name; what stands below that name is its owner's.
-const OPEN: [&str; 36] = [
-    "aliyuncs.com",
     "appspot.com",
-    "azurecr.cn",
-    "azurecr.io",
-    "azurecr.us",
+    "azurecontainer.io",
+    "azureedge.net",
     "azurewebsites.net",
+    "cloudapp.azure.com",
     "cloudapp.net",
     "cloudfront.net",
-    "cloudsmith.io",
+    "core.windows.net",
     "ddns.net",
     "digitaloceanspaces.com",
     "duckdns.org",
     "dyndns.org",
+    "elasticbeanstalk.com",
+    "firebaseapp.com",
     "fly.dev",
+    "gcr.io",
     "github.dev",
     "github.io",
     "githubusercontent.com",
     "gitlab.io",
     "herokuapp.com",
+    "hf.space",
     "icr.io",
-    "jfrog.io",
     "myhuaweicloud.com",
     "netlify.app",
+    "ngrok-free.app",
     "ngrok.app",
+    "ngrok.dev",
     "ngrok.io",
+    "nip.io",
     "no-ip.org",
     "ocir.io",
+    "on.aws",
     "ondigitalocean.app",
     "onrender.com",
     "pages.dev",
+    "pkg.dev",
+    "r2.dev",
+    "railway.app",
     "run.app",
     "scw.cloud",
+    "sslip.io",
     "tencentcloudcr.com",
+    "trafficmanager.net",
+    "trycloudflare.com",
+    "ts.net",
     "vercel.app",
     "web.app",
     "workers.dev",
 ];
 
+/// Domains directly under which anybody gets a name; what stands below that name is its customer's.
+const SOLD: &[&str] = &[
+    "azurecr.cn",
+    "azurecr.io",
+    "azurecr.us",
+    "br.com",
+    "cloudsmith.io",
+    "cn.com",
+    "co.com",
+    "de.com",
+    "eu.com",
+    "eu.org",
+    "gb.net",
+    "jfrog.io",
+    "jp.net",
+    "uk.com",
+    "us.com",
+    "za.com",
+];
+
 fn pins_owner(tail: &[String]) -> bool {
     let name = tail.join(".");
-    let below = |domain: &str| name == domain || name.ends_with(&format!(".{domain}"));
+    let below = |domain: &&str| name == **domain || name.ends_with(&format!(".{domain}"));
     tail.len() >= 2
-        && !SHARED.iter().any(|domain| below(domain))
-        && !OPEN.contains(&name.as_str())
+        && !SHARED.iter().any(|domain| below(&domain))
+        && !SOLD.contains(&name.as_str())
         && !is_country_suffix(tail)
 }
 
 /// `co.uk`, `com.au` and the like: a country's own second level, where names are sold.
 fn is_country_suffix(tail: &[String]) -> bool {
-    const SECOND: [&str; 13] =
-        ["ac", "co", "com", "edu", "go", "gob", "gouv", "gov", "ltd", "me", "ne", "net", "org"];
-    matches!(tail, [second, country] if country.len() == 2 && (SECOND.contains(&second.as_str()) || second == "or"))
+    const SECOND: &[&str] = &[
+        "ac", "ad", "art", "asn", "biz", "co", "com", "ed", "edu", "firm", "gen", "go", "gob", "gouv", "gov",
+        "gr", "id", "ind", "info", "ltd", "me", "mil", "name", "ne", "net", "nhs", "nom", "or", "org", "plc",
+        "police", "presse", "priv", "pro", "sch", "school", "sci", "tm", "web",
+    ];
+    matches!(tail, [second, country] if country.len() == 2 && SECOND.contains(&second.as_str()))
 }
 
 /// Wildcards never match an address: it has no owner that a name could pin down.
@@ -248,27 +276,112 @@ fn matches_glob(labels: &[String], host: &str) -> bool {
         && labels.iter().zip(asked).all(|(glob, label)| glob_matches(glob.as_bytes(), label.as_bytes()))
 }
 
-/// `*` stands for one or more characters.
+/// `*` stands for one or more characters. Every state is kept at once: a text made to fool a search that goes back
+/// and forth costs no more than any other.
 fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
-    match (glob, text) {
-        ([], []) => true,
-        ([b'*', rest @ ..], [_, text @ ..]) => glob_matches(rest, text) || glob_matches(glob, text),
-        ([c, glob @ ..], [d, text @ ..]) => c == d && glob_matches(glob, text),
-        _ => false,
+    let mut reached = vec![false; glob.len() + 1];
+    reached[0] = true;
+    for c in text {
+        let mut next = vec![false; glob.len() + 1];
+        for (at, want) in glob.iter().enumerate().filter(|(at, _)| reached[*at]) {
+            next[at] |= *want == b'*';
+            next[at + 1] |= *want == b'*' || want == c;
+        }
+        reached = next;
     }
+    reached[glob.len()]
 }
 
-/// Whether some text is matched by both.
+/// Whether some text is matched by both: both take its characters one by one, each in all its states at once.
 fn globs_meet(one: &[u8], two: &[u8]) -> bool {
-    match (one, two) {
-        ([], []) => true,
-        ([], _) | (_, []) => false,
-        ([b'*', one_rest @ ..], [b'*', two_rest @ ..]) => {
-            // Both take one character; then either may be done with its `*`.
-            globs_meet(one_rest, two_rest) || globs_meet(one, two_rest) || globs_meet(one_rest, two)
+    let mut reached = vec![vec![false; two.len() + 1]; one.len() + 1];
+    reached[0][0] = true;
+    for i in 0..one.len() {
+        for j in 0..two.len() {
+            if !reached[i][j] || (one[i] != b'*' && two[j] != b'*' && one[i] != two[j]) {
+                continue;
+            }
+            // A `*` may take the next character too; what has taken one may go on.
+            reached[i + 1][j + 1] = true;
+            reached[i][j + 1] |= one[i] == b'*';
+            reached[i + 1][j] |= two[j] == b'*';
         }
-        ([b'*', rest @ ..], [_, two @ ..]) => globs_meet(rest, two) || globs_meet(one, two),
-        ([_, one @ ..], [b'*', rest @ ..]) => globs_meet(one, rest) || globs_meet(one, two),
-        ([c, one @ ..], [d, two @ ..]) => c == d && globs_meet(one, two),
+    }
+    reached[one.len()][two.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_is_one_or_more_characters() {
+        for (glob, text, expected) in [
+            ("*", "a", true),
+            ("*", "", false),
+            ("a*", "a", false),
+            ("a*c", "abbc", true),
+            ("*a*", "bab", true),
+            ("*a*", "ab", false),
+            ("**", "a", false),
+            ("**", "ab", true),
+        ] {
+            assert_eq!(glob_matches(glob.as_bytes(), text.as_bytes()), expected, "{glob} {text}");
+        }
+        let many = "*a".repeat(30);
+        assert!(!glob_matches(many.as_bytes(), "a".repeat(60).as_bytes().split_last().unwrap().1));
+    }
+
+    #[test]
+    fn globs_meet_where_a_text_is_matched_by_both() {
+        for (one, two, expected) in [
+            ("a*", "*b", true),
+            ("a*", "b*", false),
+            ("a*b", "a*c", false),
+            ("*", "abc", true),
+            ("*a", "a", false),
+            ("a*", "ab*", true),
+            ("*ab", "a*", true),
+            ("ab", "ab", true),
+        ] {
+            assert_eq!(globs_meet(one.as_bytes(), two.as_bytes()), expected, "{one} {two}");
+            assert_eq!(globs_meet(two.as_bytes(), one.as_bytes()), expected, "{two} {one}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_is_pinned_where_only_one_owner_has_names() {
+        let pins = |text: &str| Pattern::parse(text).unwrap().pins_owner();
+        for text in [
+            "*.example.com",
+            "*.registry.example.com",
+            "*.acme.co.uk",
+            "*.acme.azurecr.io",
+            "a.*.example.com",
+            "docker.io",
+        ] {
+            assert!(pins(text), "{text}");
+        }
+        for text in [
+            "*",
+            "*.com",
+            "*.co.uk",
+            "*.com.au",
+            "*.azurecr.io",
+            "*.jfrog.io",
+            "*-docker.pkg.dev",
+            "*.gcr.io",
+            "*.dkr.ecr.eu-west-1.amazonaws.com",
+            "*.dkr-ecr.eu-west-1.on.aws",
+            "*.dkr.ecr.cn-north-1.amazonaws.com.cn",
+            "*.a.run.app",
+            "*.app.github.dev",
+            "*.nyc3.digitaloceanspaces.com",
+            "*.rg.fr-par.scw.cloud",
+            "*.uk.com",
+            "registry.*",
+        ] {
+            assert!(!pins(text), "{text}");
+        }
     }
 }

@@ -13,12 +13,11 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Instant;
 
 use crate::credential::{Credential, Lease};
+use crate::deadline::Limits;
 use crate::environment::Environment;
 use crate::error::Problem;
-use crate::http::Route;
 use crate::keys::{Keys, Read};
 use crate::registry::{Pattern, Registry};
 
@@ -65,9 +64,7 @@ pub struct Ask<'a> {
     /// Where variables come from.
     pub environment: &'a Environment,
     /// When the answer must be there.
-    pub deadline: Instant,
-    /// Which way the requests take.
-    pub route: Route,
+    pub limits: Limits,
 }
 
 /// What a source answers: a credential, or that it was asked and has none.

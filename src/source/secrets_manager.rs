@@ -93,7 +93,7 @@ impl SecretsManager {
     async fn fetch(&self, ask: &Ask<'_>) -> Result<Credential, Problem> {
         let secret = filled(&self.secret, ask)?;
         let arn_region = aws::region_of_arn(&secret);
-        let config = self.aws.open(ask.environment, arn_region, ask.deadline, &ask.route).await?;
+        let config = self.aws.open(ask.environment, arn_region, ask.limits).await?;
         let (username, secret) = match &self.username {
             Username::Literal(username) => {
                 (username.clone(), self.password(&self.text(&config, &secret).await?)?)

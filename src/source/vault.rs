@@ -69,6 +69,9 @@ fn segments(path: &str) -> Result<Vec<Template>, String> {
     if parts.is_empty() {
         return Err("is empty".to_owned());
     }
+    if path.contains(['?', '#']) {
+        return Err("is a path alone, without `?` and `#`".to_owned());
+    }
     if parts.iter().any(|part| matches!(*part, "." | "..")) {
         return Err("holds a `.` or `..` segment".to_owned());
     }
@@ -106,7 +109,7 @@ impl Source for Vault {
 
     fn give_back<'a>(&'a self, lease: &'a Lease, ask: &'a Ask<'a>) -> Coming<'a, Result<(), Problem>> {
         Box::pin(async {
-            let server = self.connection.open(ask.environment, ask.deadline, &ask.route)?;
+            let server = self.connection.open(ask.environment, ask.limits)?;
             if !server.owns_leases() {
                 return Err(Problem::new(Kind::Denied, "it is not ours: no token was sent"));
             }
@@ -137,7 +140,7 @@ impl Vault {
             // A write without a body is still JSON to the server.
             None => self.mints().then(|| Value::Object(serde_json::Map::new())),
         };
-        let server = self.connection.open(ask.environment, ask.deadline, &ask.route)?;
+        let server = self.connection.open(ask.environment, ask.limits)?;
         let answer = match server.call(&self.method.http(), &path, body.as_ref()).await? {
             Ok(answer) => answer,
             Err(refusal) if self.may_lack_data(&refusal) => match server.versioned_path(&path).await {
@@ -155,7 +158,7 @@ impl Vault {
             Err(problem) => {
                 // Nobody could use it, so nobody would give it back.
                 if let Some(lease) = lease {
-                    server.revoke(&lease.id).await.map_err(|_| not_given_back(&problem, &lease))?;
+                    server.revoke(&lease.id).await.map_err(|why| not_given_back(&problem, &lease, &why))?;
                 }
                 Err(problem)
             }
@@ -168,7 +171,9 @@ impl Vault {
     }
 
     fn credential(&self, answer: &vault::Answer) -> Result<Credential, Problem> {
-        let data = answer.data().ok_or_else(|| Problem::new(Kind::Malformed, "the answer holds no data"))?;
+        let data = answer.data().ok_or_else(|| {
+            Problem::new(Kind::Malformed, "the answer holds no data").hint("check path and method")
+        })?;
         let username = match &self.username {
             Some(username) => username.clone(),
             None => self.fields.username(data)?,
@@ -184,7 +189,7 @@ impl Vault {
     fn refused(&self, refusal: Refusal, path: &[String]) -> Problem {
         let place = path.join("/");
         let (kind, cause, hint) = match refusal.status {
-            400 | 412 => (Kind::Malformed, refusal.cause, String::new()),
+            400 | 412 => (Kind::Malformed, refusal.cause, "check path, method and body".to_owned()),
             403 => {
                 let capability = if self.mints() { "create and update" } else { "read" };
                 (
@@ -209,7 +214,10 @@ impl Vault {
             ),
             429 => (Kind::Unavailable, refusal.cause, "the server is asked too often: try again".to_owned()),
             503 => (Kind::Unavailable, refusal.cause, "unseal the server".to_owned()),
-            _ => (Kind::Unavailable, refusal.cause, String::new()),
+            500..=599 | 472 | 473 => {
+                (Kind::Unavailable, refusal.cause, "look at the server's own log".to_owned())
+            }
+            _ => (Kind::Unavailable, refusal.cause, "check the address, path and method".to_owned()),
         };
         let cause = if cause.is_empty() { format!("HTTP {}", refusal.status) } else { cause };
         Problem::new(kind, cause).hint(hint)
@@ -236,8 +244,8 @@ fn missing(refusal: &Refusal) -> (Kind, String, String) {
     (Kind::Missing, cause, hint.to_owned())
 }
 
-fn not_given_back(problem: &Problem, lease: &Lease) -> Problem {
-    let hint = format!("{}; revoke the lease {} by hand", problem.hint, lease.id);
+fn not_given_back(problem: &Problem, lease: &Lease, why: &Problem) -> Problem {
+    let hint = format!("{}; revoke the lease {} by hand ({})", problem.hint, lease.id, why.cause);
     problem.clone().hint(hint.trim_start_matches("; ").to_owned())
 }
 

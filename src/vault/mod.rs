@@ -9,13 +9,13 @@ pub use server::{Refusal, Server};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use url::Url;
 
+use crate::deadline::Limits;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
-use crate::http::{self, Client, Identity, Proxies, Route, ServerName, Settings, Trust};
+use crate::http::{self, Client, Identity, Proxies, ServerName, Settings, Trust};
 use crate::keys::{Keys, Read};
 use token::Token;
 
@@ -64,19 +64,14 @@ impl Connection {
     ///
     /// # Errors
     /// No address, no token, a CA that cannot be read, or a way in that is refused.
-    pub fn open(
-        &self,
-        environment: &Environment,
-        connect_by: Instant,
-        route: &Route,
-    ) -> Result<Server, Problem> {
+    pub fn open(&self, environment: &Environment, limits: Limits) -> Result<Server, Problem> {
         refuse_skipped_verification(environment)?;
         let base = self.base(environment)?;
         let token = self.token.read(environment)?;
         let namespace =
             self.namespace.clone().or_else(|| read(environment, "NAMESPACE").map(|(_, value)| value));
-        let (base, settings) = self.settings(environment, base, connect_by, route)?;
-        let client = Client::new(&settings, base.scheme() == "https")?;
+        let (base, settings) = self.settings(environment, base, limits)?;
+        let client = Client::new(settings, base.scheme() == "https")?;
         Ok(Server::new(client, base, namespace, token))
     }
 
@@ -112,10 +107,9 @@ impl Connection {
         &self,
         environment: &Environment,
         mut base: Url,
-        connect_by: Instant,
-        route: &Route,
+        limits: Limits,
     ) -> Result<(Url, Settings), Problem> {
-        let proxies = Arc::new(Proxies::from_environment(environment)?);
+        let proxies = Arc::new(Proxies::from_environment(environment));
         let mut trust = self.trust(environment);
         trust.identity = self.identity(environment)?;
         let name = self
@@ -124,7 +118,7 @@ impl Connection {
             .or_else(|| read(environment, "TLS_SERVER_NAME").map(|(_, name)| name));
         let server_name = match name {
             Some(name) if base.scheme() == "https" => {
-                if let Some(proxy) = proxies.name_for(&base) {
+                if let Some(proxy) = proxies.name_for(&base)? {
                     return Err(Problem::new(
                         Kind::Malformed,
                         format!("tls-server-name does not work through the proxy {proxy}"),
@@ -147,7 +141,7 @@ impl Connection {
             _ => None,
         };
         let proxies = if server_name.is_some() { Arc::new(Proxies::default()) } else { proxies };
-        Ok((base, Settings { proxies, trust, server_name, connect_by, route: route.clone() }))
+        Ok((base, Settings { proxies, trust, server_name, limits }))
     }
 
     fn trust(&self, environment: &Environment) -> Trust {

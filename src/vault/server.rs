@@ -59,7 +59,7 @@ impl Server {
         let mut request =
             http::Request::new(body.map(|body| body.to_string().into_bytes()).unwrap_or_default());
         *request.method_mut() = method.clone();
-        *request.uri_mut() = place(&self.base, path)?.as_str().parse().map_err(|_| misplaced())?;
+        *request.uri_mut() = url_of(&self.base, path)?.as_str().parse().map_err(|_| misplaced())?;
         *request.headers_mut() = self.headers(body.is_some())?;
         let answer = self.client.send(request).await?;
         let value: Option<Value> = match answer.body.as_slice() {
@@ -95,7 +95,7 @@ impl Server {
         // A namespace may stand before the mount in the path.
         let at =
             path.windows(mount.len().max(1)).position(|window| window.iter().eq(mount.iter()))? + mount.len();
-        if path.get(at).is_none_or(|next| next == "data") {
+        if path.get(at).is_none_or(|next| next == "data" || next == "metadata") {
             return None;
         }
         Some([&path[..at], &["data".to_owned()], &path[at..]].concat())
@@ -161,7 +161,7 @@ impl Refusal {
 }
 
 /// The URL of the path, given as segments: each stays one segment, whatever it holds.
-fn place(base: &Url, path: &[String]) -> Result<Url, Problem> {
+fn url_of(base: &Url, path: &[String]) -> Result<Url, Problem> {
     let mut built = base.path().trim_end_matches('/').to_owned();
     built.push_str("/v1");
     for segment in path {
@@ -201,7 +201,7 @@ mod tests {
     use proptest::prelude::*;
     use url::Url;
 
-    use super::{flatten, place};
+    use super::{flatten, url_of};
 
     proptest! {
         #[test]
@@ -211,7 +211,7 @@ mod tests {
         ) {
             let base = Url::parse(&format!("https://vault.example:8200{prefix}")).unwrap();
             let climbs = |segment: &String| matches!(segment.as_str(), "." | "..");
-            match place(&base, &segments) {
+            match url_of(&base, &segments) {
                 Ok(url) => {
                     let start = prefix.split('/').filter(|part| !part.is_empty()).count() + 1;
                     let sent: Vec<String> = url.path_segments().unwrap().skip(start)

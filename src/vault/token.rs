@@ -65,7 +65,7 @@ impl Token {
                 if let Some((name, token)) = environment.first(&VARIABLES) {
                     return checked(token, name).map(Some);
                 }
-                match environment.home().map(|home| home.join(FILE)).filter(|path| path.exists()) {
+                match environment.home().map(|home| home.join(FILE)).filter(|path| !is_missing(path)) {
                     Some(path) => from_file(&path).map(Some),
                     None => Err(missing(
                         "no token: VAULT_TOKEN is not set and there is no ~/.vault-token".to_owned(),
@@ -75,6 +75,11 @@ impl Token {
             }
         }
     }
+}
+
+/// Whether there is no such file; one that cannot be looked at is one that fails.
+fn is_missing(path: &Path) -> bool {
+    matches!(path.try_exists(), Ok(false))
 }
 
 fn from_file(path: &Path) -> Result<SecretString, Problem> {
