@@ -158,7 +158,12 @@ fn clean_path(path: &str) -> Option<String> {
     };
     let path = path.trim_end_matches('/');
     let name = path.rfind('/').map_or(0, |at| at + 1);
-    let path = path[name..].find(':').map_or(path, |colon| &path[..name + colon]);
+    let path = match path[name..].find(':') {
+        // A tag of nothing.
+        Some(0) => return None,
+        Some(colon) => &path[..name + colon],
+        None => path,
+    };
     Some(if matches!(path, "v1" | "v2") { String::new() } else { path.to_owned() })
 }
 
@@ -274,6 +279,8 @@ mod tests {
             "docker.io /x",
             "https://",
             "ghcr.io/acme@oops",
+            "ghcr.io/:latest",
+            "ghcr.io/acme//:latest",
         ] {
             assert_eq!(Asked::parse(text), Asked::NoRegistry, "{text}");
         }

@@ -6,7 +6,6 @@
     clippy::panic,
     clippy::print_stderr,
     clippy::unwrap_used,
-    clippy::use_debug,
     reason = "a test ends by panicking, says what it skipped, and reads where the servers are"
 )]
 

@@ -14,6 +14,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::Mode;
 use tempfile::TempDir;
 
 /// Docker's own sentence, with its line end.
@@ -28,6 +29,8 @@ pub(crate) struct Helper {
 impl Helper {
     /// Without any config or variable but `HOME`, `PATH` and what keeps it off the network.
     pub(crate) fn new() -> Self {
+        // With a looser one of the caller's, a group could write the config, and the helper would refuse it.
+        rustix::process::umask(Mode::from_raw_mode(0o022));
         let home = tempfile::Builder::new().prefix("lease-test").tempdir().unwrap();
         Self { home, variables: Vec::new() }
     }
