@@ -17,11 +17,12 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use url::Url;
 
 use crate::deadline::Limits;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
-use crate::http::{Carried, Proxies, SdkClient, Settings, Trust};
+use crate::http::{Carried, Proxies, SdkClient, Settings, Through, Trust};
 use crate::keys::{Keys, Read};
 
 /// The variables that name a region, in the SDK's own order.
@@ -56,10 +57,20 @@ impl Connection {
             allow_http: keys.boolean("allow-http")?.unwrap_or(false),
         };
         keys.finish()?;
-        match &connection.endpoint_url {
-            Some(url) if url::Url::parse(url).is_err() => Err(keys.mistake("endpoint-url", "is no URL")),
-            _ => Ok(connection),
+        let is_endpoint = |text: &str| {
+            Url::parse(text).is_ok_and(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
+        };
+        if connection.endpoint_url.as_deref().is_some_and(|url| !is_endpoint(url)) {
+            return Err(keys.mistake("endpoint-url", "is no URL such as https://localhost:4566"));
         }
+        // The SDK makes both of its own endpoints, and refuses them beside another.
+        if connection.endpoint_url.is_some() && connection.fips == Some(true) {
+            keys.exclusive(&["endpoint-url", "fips"])?;
+        }
+        if connection.endpoint_url.is_some() && connection.dual_stack == Some(true) {
+            keys.exclusive(&["endpoint-url", "dual-stack"])?;
+        }
+        Ok(connection)
     }
 
     /// Logs in: what an AWS client needs, its credentials already fetched.
@@ -203,16 +214,18 @@ where
     }
     match error {
         SdkError::ServiceError(service) => {
-            let status = service.raw().status().as_u16();
-            match service.err().code() {
+            let status = service.raw().status();
+            let problem = match service.err().code() {
                 // Whatever else a server puts there is no code, and could be what it was sent.
                 Some(code) if code.len() <= 64 && code.bytes().all(|c| c.is_ascii_alphanumeric()) => {
                     refusal(code)
                 }
                 // What cannot be read is a service's error to the SDK, whatever its status.
-                _ if service.raw().status().is_success() => no_aws("the answer is not what AWS sends"),
-                _ => no_aws(&format!("HTTP {status} without a reason")),
-            }
+                _ if status.is_success() => no_aws("the answer is not what AWS sends"),
+                _ => no_aws(&format!("HTTP {} without a reason", status.as_u16())),
+            };
+            let proxy = service.raw().extension::<Through>().and_then(|Through(proxy)| proxy.clone());
+            Problem { proxy, ..problem }
         }
         SdkError::TimeoutError(_) => Problem::new(Kind::Unavailable, "timed out"),
         SdkError::ResponseError(_) => no_aws("the answer is not what AWS sends"),

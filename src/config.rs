@@ -12,7 +12,6 @@ use toml::de::DeTable;
 
 use crate::aws;
 use crate::environment::Environment;
-use crate::error::Error;
 use crate::file::{self, FileError, Owner};
 use crate::keys::{Keys, Mistake, Read};
 use crate::registry::{Pattern, Registry};
@@ -44,10 +43,8 @@ pub struct Config {
     pub timeout: Duration,
     /// How `list` names Docker Hub.
     pub list_keys: ListKeys,
-    /// Where it comes from, as a sentence names it.
+    /// Where it stands, as a sentence names it; where nobody wrote one, where it would.
     pub origin: String,
-    /// Whether nobody wrote one.
-    is_built_in: bool,
 }
 
 /// One `[registry."PATTERN"]` table.
@@ -96,37 +93,40 @@ impl Config {
     /// Reads the config from where the environment says it is.
     ///
     /// # Errors
-    /// [`Error::Config`] with the first mistake.
-    pub fn load(environment: &Environment) -> Result<Self, Error> {
-        if let Some(path) = environment.get(FILE_VARIABLE) {
-            let path = PathBuf::from(path);
-            return Self::from_file(&path, environment)?.ok_or_else(|| {
-                Error::Config(format!("{}: no such file; ${FILE_VARIABLE} names it", path.display()))
-            });
+    /// The sentence for the first mistake, with file, line and column.
+    pub fn load(environment: &Environment) -> Result<Self, String> {
+        if let Some(path) = environment.path(FILE_VARIABLE) {
+            return Self::from_file(&path, environment)?
+                .ok_or_else(|| format!("{}: no such file; ${FILE_VARIABLE} names it", path.display()));
+        }
+        if environment.is_garbled(TEXT_VARIABLE) {
+            return Err(format!("${TEXT_VARIABLE} is not UTF-8"));
         }
         if let Some(text) = environment.get(TEXT_VARIABLE) {
             return Self::parse(&text, &format!("${TEXT_VARIABLE}"), None, environment, false);
         }
         let folders = environment.config_dir().into_iter().chain([PathBuf::from(SYSTEM_FOLDER)]);
-        for folder in folders {
-            if let Some(config) = Self::from_file(&folder.join(FILE_NAME), environment)? {
+        let files: Vec<PathBuf> = folders.map(|folder| folder.join(FILE_NAME)).collect();
+        for file in &files {
+            if let Some(config) = Self::from_file(file, environment)? {
                 return Ok(config);
             }
         }
-        Self::parse(BUILT_IN, "the built-in config", None, environment, true)
+        let origin = files[0].display().to_string();
+        Self::parse(BUILT_IN, &origin, None, environment, true)
     }
 
-    fn from_file(path: &Path, environment: &Environment) -> Result<Option<Self>, Error> {
+    fn from_file(path: &Path, environment: &Environment) -> Result<Option<Self>, String> {
         let name = path.display().to_string();
         let text = match file::read_text(path, Owner::SelfOrRoot, SIZE_LIMIT) {
             Ok(text) => text,
             Err(FileError::Missing) => return Ok(None),
             Err(FileError::Unreadable(why)) => {
-                return Err(Error::Config(format!("cannot read {name}: {why}")));
+                return Err(format!("cannot read {name}: {why}"));
             }
             Err(FileError::Unsafe { what, mend }) => {
                 let hint = format!("hint: {mend}, or give the config in ${TEXT_VARIABLE}");
-                return Err(Error::Config(format!("{what}, so it is not read; {hint}")));
+                return Err(format!("{what}, so it is not read; {hint}"));
             }
         };
         let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned));
@@ -139,7 +139,7 @@ impl Config {
         folder: Option<&Path>,
         environment: &Environment,
         built_in: bool,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, String> {
         // A byte order mark is what some editors leave behind, not a key.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let reader = Reader { folder, home: environment.home(), built_in };
@@ -153,14 +153,9 @@ impl Config {
             Ok(config) => Ok(Self { origin: origin.to_owned(), ..config }),
             Err(Mistake { at, what }) => {
                 let (line, column) = line_and_column(text, at);
-                Err(Error::Config(format!("{origin}:{line}:{column}: {what}")))
+                Err(format!("{origin}:{line}:{column}: {what}"))
             }
         }
-    }
-
-    /// Where a rule is to be added, as a sentence names it.
-    pub fn place_to_edit(&self) -> String {
-        if self.is_built_in { format!("~/.config/{FILE_NAME}") } else { self.origin.clone() }
     }
 
     /// The rule that answers for the registry: of those that match, the most specific one.
@@ -223,7 +218,6 @@ impl Reader<'_> {
             timeout,
             list_keys: list_keys.unwrap_or(ListKeys::Url),
             origin: String::new(),
-            is_built_in: self.built_in,
         })
     }
 

@@ -35,6 +35,19 @@ impl Environment {
         value.filter(|value| !value.is_empty())
     }
 
+    /// The variable's value as a path, in whatever encoding; `None` where it is unset or empty.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        match self {
+            Self::Fixed(_) => self.get(name).map(PathBuf::from),
+            Self::Process => std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from),
+        }
+    }
+
+    /// Whether the variable is set to what is not UTF-8, and so cannot be read.
+    pub fn is_garbled(&self, name: &str) -> bool {
+        matches!(self, Self::Process) && matches!(std::env::var(name), Err(std::env::VarError::NotUnicode(_)))
+    }
+
     /// The first of the variables that is set, with its name.
     pub fn first<'n>(&self, names: &[&'n str]) -> Option<(&'n str, String)> {
         names.iter().find_map(|name| Some((*name, self.get(name)?)))

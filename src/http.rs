@@ -10,8 +10,8 @@ mod trust;
 
 pub use dns::ServerName;
 pub use proxy::Proxies;
-pub(crate) use sdk::Carried;
 pub use sdk::SdkClient;
+pub(crate) use sdk::{Carried, Through};
 pub use trust::{Identity, Trust};
 
 use std::net::IpAddr;
@@ -63,6 +63,8 @@ pub struct Answer {
     pub headers: http::HeaderMap,
     /// The body, at most 1 MiB, wiped when it goes.
     pub body: Zeroizing<Vec<u8>>,
+    /// The proxy that it came through, and that may have answered itself.
+    pub proxy: Option<String>,
 }
 
 impl Client {
@@ -121,8 +123,10 @@ impl Client {
             read(response, &url, &secrets).await
         };
         let sent = tokio::time::timeout_at(answer.at().into(), sent).await;
-        sent.unwrap_or_else(|_| Err(answer.problem()))
-            .map_err(|problem| advise(Problem { proxy, ..problem }, &url))
+        match sent.unwrap_or_else(|_| Err(answer.problem())) {
+            Ok(answer) => Ok(Answer { proxy, ..answer }),
+            Err(problem) => Err(advise(Problem { proxy, ..problem }, &url)),
+        }
     }
 }
 
@@ -172,7 +176,7 @@ async fn read(
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status: status.as_u16(), headers, body })
+    Ok(Answer { status: status.as_u16(), headers, body, proxy: None })
 }
 
 /// `scheme://host:port` and nothing that could hold a secret.

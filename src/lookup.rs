@@ -22,7 +22,7 @@ pub struct Session<'a> {
     environment: &'a Environment,
     started: Instant,
     /// The config, or what is wrong with it: a look-up that asks no rule does not need it.
-    config: Result<Config, Error>,
+    config: Result<Config, String>,
 }
 
 impl<'a> Session<'a> {
@@ -35,8 +35,8 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn config(&self) -> Result<&Config, &Error> {
-        self.config.as_ref()
+    pub fn config(&self) -> Result<&Config, Error> {
+        self.config.as_ref().map_err(|what| Error::Config(what.clone()))
     }
 
     /// Where variables come from.

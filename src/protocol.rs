@@ -152,7 +152,7 @@ fn store(text: &str, session: &Session<'_>) -> Result<(), Error> {
         return Ok(());
     }
     let credential = match session.fetch(rule, &registry) {
-        Err(Error::NotFound) => return Err(no_rule(&registry, session)),
+        Err(Error::NotFound) => return Err(nothing_to_compare(&registry, session)),
         fetched => fetched?,
     };
     if let Some(lease) = &credential.lease {
@@ -181,10 +181,22 @@ fn judge_username(rule: &Rule, given: &str, registry: &Registry, session: &Sessi
 
 fn no_rule(registry: &Registry, session: &Session<'_>) -> Error {
     let host = registry.host_and_port();
-    let file = session.config().map(|config| config.place_to_edit()).unwrap_or_default();
+    let hint = add_a_rule(&host, session);
+    Error::Refused(format!("no rule for {host}, and nothing is kept on disk; hint: {hint}"))
+}
+
+/// The built-in default answers for Docker Hub once its variables are set.
+fn nothing_to_compare(registry: &Registry, session: &Session<'_>) -> Error {
+    let host = registry.host_and_port();
+    let hint = add_a_rule(&host, session);
     Error::Refused(format!(
-        "no rule for {host}, and nothing is kept on disk; hint: add [registry.\"{host}\"] to {file}"
+        "no credential for {host}, and nothing is kept on disk; hint: set DOCKER_USER and DOCKER_ACCESS_TOKEN, or {hint}"
     ))
+}
+
+fn add_a_rule(host: &str, session: &Session<'_>) -> String {
+    let file = session.config().map(|config| config.origin.as_str()).unwrap_or_default();
+    format!("add [registry.\"{host}\"] to {file}")
 }
 
 /// Nothing is kept, so there is nothing to forget; only what cannot be understood is a failure.
@@ -196,7 +208,7 @@ fn erase(asked: &str, session: &Session<'_>) -> Result<(), Error> {
 }
 
 fn list(output: &mut dyn Write, session: &Session<'_>) -> Result<io::Result<()>, Error> {
-    let config = session.config().map_err(restated)?;
+    let config = session.config()?;
     let environment = session.environment();
     let mut named = BTreeMap::new();
     for rule in &config.rules {
@@ -221,15 +233,7 @@ fn write_list(output: &mut dyn Write, named: &BTreeMap<String, String>) -> io::R
 }
 
 fn rule_for<'s>(registry: &Registry, session: &'s Session<'_>) -> Result<Option<&'s Rule>, Error> {
-    Ok(session.config().map_err(restated)?.rule(registry))
-}
-
-/// The session keeps its own error: the config may be asked for again.
-fn restated(error: &Error) -> Error {
-    match error {
-        Error::Config(what) => Error::Config(what.clone()),
-        other => Error::Input(other.to_string()),
-    }
+    Ok(session.config()?.rule(registry))
 }
 
 /// The URL that a client asks for, without the line end that shells and some clients add.

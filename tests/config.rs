@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use docker_credential_lease::config::Config;
 use docker_credential_lease::environment::Environment;
+use docker_credential_lease::error::Error;
 
 use crate::support::Helper;
 
@@ -28,7 +29,8 @@ fn load(path: &Path) -> Result<Config, String> {
     let variables = [("DOCKER_CREDENTIAL_LEASE_CONFIG", &file), ("HOME", &home.path().to_owned())];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.display().to_string()));
     let folder = format!("{}/", home.path().display());
-    Config::load(&Environment::Fixed(variables.into())).map_err(|error| error.line().replace(&folder, ""))
+    Config::load(&Environment::Fixed(variables.into()))
+        .map_err(|what| Error::Config(what).line().replace(&folder, ""))
 }
 
 #[test]

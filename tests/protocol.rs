@@ -122,7 +122,7 @@ fn a_store_without_a_rule_says_which_pattern_to_add() {
     helper.store("https://quay.io/v1/", "u", "p").fails_with(&["[registry.\"quay.io\"]", &file]);
     Helper::new()
         .store("localhost:5000", "u", "p")
-        .fails_with(&["[registry.\"localhost:5000\"]", "~/.config/docker-credential-lease/config.toml"]);
+        .fails_with(&["[registry.\"localhost:5000\"]", "/.config/docker-credential-lease/config.toml"]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn every_config_block_is_one() {
         let variables = [("DOCKER_CREDENTIAL_LEASE_CONFIG", file.display()), ("HOME", home.path().display())];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_string()));
         if let Err(error) = Config::load(&Environment::Fixed(variables.into())) {
-            panic!("{}\n{block}", error.line());
+            panic!("{error}\n{block}");
         }
     }
 }

@@ -32,6 +32,10 @@ struct Shared {
     secure: OnceLock<Client>,
 }
 
+/// The proxy that an answer came through, on its way through the SDK's.
+#[derive(Clone)]
+pub(crate) struct Through(pub(crate) Option<String>);
+
 /// Our own problem on its way through the SDK's errors.
 pub(crate) struct Carried(pub(crate) Problem);
 
@@ -73,6 +77,7 @@ impl Shared {
 fn response(answer: &Answer) -> Option<HttpResponse> {
     let status = StatusCode::try_from(answer.status).ok()?;
     let mut response = HttpResponse::new(status, SdkBody::from(answer.body.as_slice()));
+    response.add_extension(Through(answer.proxy.clone()));
     for (name, value) in &answer.headers {
         // The SDK takes text only; what is not is nothing that it reads.
         if let Ok(value) = value.to_str() {

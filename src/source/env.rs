@@ -103,9 +103,11 @@ impl Env {
             Self::Named { username, password } => {
                 let username = match username {
                     Username::Literal(username) => username.clone(),
-                    Username::Variable(name) => environment.get(name).ok_or_else(|| unset(name))?,
+                    Username::Variable(name) => {
+                        environment.get(name).ok_or_else(|| unset(name, environment))?
+                    }
                 };
-                (Some(username), Some(environment.get(password).ok_or_else(|| unset(password))?))
+                (Some(username), Some(environment.get(password).ok_or_else(|| unset(password, environment))?))
             }
         };
         let (Some(username), Some(secret)) = (username, secret) else { return Err(no_pair(environment)) };
@@ -113,8 +115,9 @@ impl Env {
     }
 }
 
-fn unset(name: &str) -> Problem {
-    Problem::new(Kind::Missing, format!("{name} is not set")).hint(format!("set {name} where docker runs"))
+fn unset(name: &str, environment: &Environment) -> Problem {
+    let what = if environment.is_garbled(name) { "not UTF-8" } else { "not set" };
+    Problem::new(Kind::Missing, format!("{name} is {what}")).hint(format!("set {name} where docker runs"))
 }
 
 fn complete_pair(environment: &Environment) -> Option<&'static Pair> {

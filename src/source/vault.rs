@@ -69,9 +69,6 @@ fn segments(path: &str) -> Result<Vec<Template>, String> {
     if parts.is_empty() {
         return Err("is empty".to_owned());
     }
-    if path.contains(['?', '#']) {
-        return Err("is a path alone, without `?` and `#`".to_owned());
-    }
     if parts.iter().any(|part| matches!(*part, "." | "..")) {
         return Err("holds a `.` or `..` segment".to_owned());
     }
@@ -188,6 +185,7 @@ impl Vault {
     /// The server's refusal in its own words, with the remedy.
     fn refused(&self, refusal: Refusal, path: &[String]) -> Problem {
         let place = path.join("/");
+        let proxy = refusal.proxy.clone();
         let (kind, cause, hint) = match refusal.status {
             400 | 412 => (Kind::Malformed, refusal.cause, "check path, method and body".to_owned()),
             403 => {
@@ -220,7 +218,7 @@ impl Vault {
             _ => (Kind::Unavailable, refusal.cause, "check the address, path and method".to_owned()),
         };
         let cause = if cause.is_empty() { format!("HTTP {}", refusal.status) } else { cause };
-        Problem::new(kind, cause).hint(hint)
+        Problem { proxy, ..Problem::new(kind, cause).hint(hint) }
     }
 }
 

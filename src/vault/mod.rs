@@ -46,10 +46,8 @@ impl Connection {
         let auth = keys.table("auth")?;
         keys.finish()?;
         let token = Token::parse(auth.as_ref(), folder, home)?;
-        if let Some(address) = &address
-            && Url::parse(address).is_err()
-        {
-            return Err(keys.mistake("address", "is no URL such as https://vault.example.com:8200"));
+        if let Some(address) = &address {
+            address_of(address).map_err(|why| keys.mistake("address", why))?;
         }
         let identity = match (certificate, key) {
             (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
@@ -83,21 +81,10 @@ impl Connection {
                     .hint("set address in the [vault] table, BAO_ADDR or VAULT_ADDR")
             })?,
         };
-        let url = Url::parse(text.trim()).ok().filter(Url::has_host);
-        let url = url.ok_or_else(|| {
-            Problem::new(Kind::Malformed, format!("{name} is no address"))
+        let url = address_of(text.trim()).map_err(|why| {
+            Problem::new(Kind::Malformed, format!("{name} {why}"))
                 .hint(format!("set {name} to something like https://vault.example.com:8200"))
         })?;
-        if !url.username().is_empty()
-            || url.password().is_some()
-            || url.query().is_some()
-            || url.fragment().is_some()
-        {
-            return Err(Problem::new(
-                Kind::Malformed,
-                format!("{name} holds more than scheme, host, port and path"),
-            ));
-        }
         http::judge_scheme(&url, self.allow_http)?;
         Ok(url)
     }
@@ -169,6 +156,17 @@ impl Connection {
             }
         }
     }
+}
+
+/// The server's address: what would be sent nowhere, or is a secret, has no place in it.
+fn address_of(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok().filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
+    let url = url.ok_or("is no URL such as https://vault.example.com:8200")?;
+    let bare = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if bare { Ok(url) } else { Err("holds more than scheme, host, port and path") }
 }
 
 /// A variable of both clients: `BAO_…` first, as OpenBao's own client reads it, then `VAULT_…`.

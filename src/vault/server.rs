@@ -34,6 +34,8 @@ pub struct Refusal {
     pub warnings: String,
     /// The answer's `data`, which a deleted version has.
     pub data: Value,
+    /// The proxy that it came through.
+    pub proxy: Option<String>,
 }
 
 impl Server {
@@ -69,11 +71,11 @@ impl Server {
         match (answer.status, value) {
             (status, Some(value)) if value.is_object() || value.is_null() => Ok(match status {
                 200..=299 => Ok(Answer::from_json(value)),
-                _ => Err(self.refusal(status, value)),
+                _ => Err(Refusal { proxy: answer.proxy, ..self.refusal(status, value) }),
             }),
-            (200..=299, _) => Err(no_vault("the answer is no JSON object")),
+            (200..=299, _) => Err(no_vault("the answer is no JSON object", answer.proxy)),
             // A proxy, or the TLS port itself, answers in its own words, which are not repeated.
-            (status, _) => Err(no_vault(&format!("HTTP {status} without a reason"))),
+            (status, _) => Err(no_vault(&format!("HTTP {status} without a reason"), answer.proxy)),
         }
     }
 
@@ -149,7 +151,13 @@ impl Server {
         if self.token.as_ref().is_some_and(|token| cause.contains(token.expose_secret())) {
             cause = format!("HTTP {status}");
         }
-        Refusal { status, cause, warnings: texts(&value["warnings"]).join(", "), data: value["data"].take() }
+        Refusal {
+            status,
+            cause,
+            warnings: texts(&value["warnings"]).join(", "),
+            data: value["data"].take(),
+            proxy: None,
+        }
     }
 }
 
@@ -190,9 +198,9 @@ fn misplaced() -> Problem {
         .hint("write path without `.`, `..` and empty segments")
 }
 
-fn no_vault(cause: &str) -> Problem {
-    Problem::new(Kind::Malformed, cause)
-        .hint("check that the address is Vault's or OpenBao's, and its scheme")
+fn no_vault(cause: &str, proxy: Option<String>) -> Problem {
+    let problem = Problem::new(Kind::Malformed, cause);
+    Problem { proxy, ..problem }.hint("check that the address is Vault's or OpenBao's, and its scheme")
 }
 
 #[cfg(test)]
