@@ -251,7 +251,7 @@ fn pins_owner(tail: &[String]) -> bool {
     let name = tail.join(".");
     let below = |domain: &&str| name == **domain || name.ends_with(&format!(".{domain}"));
     tail.len() >= 2
-        && !SHARED.iter().any(|domain| below(&domain))
+        && !SHARED.iter().any(|domain| below(domain))
         && !SOLD.contains(&name.as_str())
         && !is_country_suffix(tail)
 }
