@@ -85,14 +85,10 @@ fn what_comes_before_the_deadline_is_given() {
     both_give(&Setup::new(&double.url(), &double.url()).top("timeout = \"5s\"").helper());
 }
 
-/// The quickest of five look-ups: what a busy machine adds is not what is measured.
-fn quickest(helper: &Helper, asked: &str) -> Duration {
-    let measure = |_| {
-        let started = Instant::now();
-        helper.get(asked).is_found(asked, "acme", "s3cr-et");
-        started.elapsed()
-    };
-    (0..5).map(measure).min().unwrap()
+fn time(helper: &Helper, asked: &str) -> Duration {
+    let started = Instant::now();
+    helper.get(asked).is_found(asked, "acme", "s3cr-et");
+    started.elapsed()
 }
 
 #[test]
@@ -109,13 +105,23 @@ fn a_far_server_costs_three_round_trips() {
             let setup = setup.both(&format!("ca-cert = \"{}\"", front.ca.display()));
             setup.helper().env("VAULT_TOKEN", bao.token.as_str())
         };
-        // What this build and this machine take for all the rest, which is not the distance.
-        let near = quickest(&helper_at(&Relay::to(&front.authority)), asked);
-        let far = quickest(&helper_at(&Relay::far(&front.authority, one_way)), asked);
-        let distance = far.saturating_sub(near);
+        let (near, far) = (Relay::to(&front.authority), Relay::far(&front.authority, one_way));
+        let (near, far) = (helper_at(&near), helper_at(&far));
         // One for the connection, one for TLS 1.3, one for the request.
-        assert!(distance < 3 * 2 * one_way + Duration::from_millis(30), "{asked}: {near:?}, far {far:?}");
-        assert!(distance > 2 * 2 * one_way, "{asked}: the relay was not far: {near:?}, far {far:?}");
+        let distance = 3 * 2 * one_way;
+        let limit = distance + Duration::from_millis(30);
+        // The nearby look-up shows what this build and this machine take for all the rest. What a busy machine adds to
+        // either passes; a round trip more would stay in the quickest too.
+        let (mut quick, mut slow) = (Duration::MAX, Duration::MAX);
+        for turn in 0.. {
+            quick = quick.min(time(&near, asked));
+            slow = slow.min(time(&far, asked));
+            assert!(slow >= distance, "{asked}: the relay was not far: {slow:?}");
+            if turn >= 2 && slow <= quick + limit {
+                break;
+            }
+            assert!(turn < 30, "{asked}: {quick:?} nearby, {slow:?} far away");
+        }
     }
 }
 

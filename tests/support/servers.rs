@@ -63,7 +63,9 @@ impl Moto {
             ("Content-Type", "application/x-amz-json-1.1"),
             ("Authorization", authorization.as_str()),
         ];
-        let (status, answer) = request("POST", &self.url, &headers, &body.to_string());
+        let call = || request("POST", &self.url, &headers, &body.to_string());
+        // moto looks through all its secrets, and breaks off where another test adds one meanwhile.
+        let (status, answer) = (0..5).map(|_| call()).find(|(status, _)| *status != 500).unwrap_or_else(call);
         assert_eq!(status, 200, "{action}: {answer}");
         serde_json::from_str(&answer).unwrap()
     }
