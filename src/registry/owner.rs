@@ -85,10 +85,7 @@ const SOLD: &[&str] = &[
 pub(super) fn pins_owner(tail: &[String]) -> bool {
     let name = tail.join(".");
     let below = |domain: &&str| name == **domain || name.ends_with(&format!(".{domain}"));
-    tail.len() >= 2
-        && !SHARED.iter().any(|domain| below(domain))
-        && !SOLD.contains(&name.as_str())
-        && !is_country_suffix(tail)
+    tail.len() >= 2 && !SHARED.iter().any(below) && !SOLD.contains(&name.as_str()) && !is_country_suffix(tail)
 }
 
 /// `co.uk`, `com.au` and the like: a country's own second level, where names are sold.

@@ -1,7 +1,7 @@
 //! Source: a place that gives credentials, and the table of all there are.
 //!
 //! A source reads its own keys of a rule and answers look-ups. It knows neither the config file nor the protocol, and
-//! no other source. A new one is a file in `source/` and a line in [`SOURCES`].
+//! no other source. A new one is a file in `source/` and a line in the table `SOURCES`.
 
 mod env;
 mod secrets_manager;
