@@ -178,3 +178,40 @@ fn a_pattern_matches_what_its_words_say() {
         assert!(!matches(pattern, asked), "{pattern} should not match {asked}");
     }
 }
+
+#[test]
+fn the_most_specific_rule_wins() {
+    for (asked, winner, others) in [
+        ("docker.io/acme/app", "docker.io/acme", &["docker.io", "*"][..]),
+        ("docker.io/acme/app/x", "docker.io/acme/app", &["docker.io/acme", "docker.io"]),
+        ("docker.io/other", "docker.io", &["docker.io/acme", "*"]),
+        ("a.example.com", "a.example.com", &["*.example.com", "a.*.com", "*"]),
+        ("ab.example.com/x", "*.example.com/x", &["ab.example.com", "*"]),
+        ("ab.example.com", "a*.example.com", &["*.example.com", "*"]),
+        ("abc.example.com", "*bc.example.com", &["a*.example.com", "*.example.com"]),
+        ("ab.example.com", "*.*.com", &["*"]),
+        ("ab.example.com:5000", "ab.example.com:5000", &["ab.example.com", "*"]),
+    ] {
+        let mut patterns: Vec<Pattern> =
+            others.iter().chain([&winner]).map(|text| Pattern::parse(text).unwrap()).collect();
+        for _ in 0..2 {
+            let rule = |pattern: &Pattern| {
+                format!(
+                    "[registry.\"{pattern}\"]\nsource = \"env\"\nusername = \"x\"\npassword-env = \"P\"\n{}",
+                    if pattern.is_wildcard() { "any-host = true\n" } else { "" }
+                )
+            };
+            let text: String = patterns.iter().map(rule).collect();
+            let variables = [("DOCKER_CREDENTIAL_LEASE_CONFIG_TOML".to_owned(), text)];
+            let mut config =
+                Config::load(&Environment::Fixed(variables.into())).unwrap_or_else(|why| panic!("{why}"));
+            let registry = Registry::parse(asked).unwrap();
+            for _ in 0..2 {
+                let won = config.rule(&registry).map(|rule| rule.pattern.to_string());
+                assert_eq!(won.as_deref(), Some(winner), "{asked}");
+                config.rules.reverse();
+            }
+            patterns.reverse();
+        }
+    }
+}
