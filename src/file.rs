@@ -106,7 +106,8 @@ fn open(path: &Path) -> Result<(File, Metadata), FileError> {
 }
 
 fn contents(file: File, limit: u64) -> Result<Vec<u8>, FileError> {
-    let mut bytes = Vec::new();
+    let size = file.metadata().map_or(0, |metadata| metadata.len().min(limit));
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
     file.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > limit {
         return Err(FileError::Unreadable(format!("it is larger than {limit} bytes")));
