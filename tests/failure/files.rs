@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use super::{chmod, is_read};
 use crate::support::{Answer, Helper};
 
 /// Answers `get` without any server.
@@ -18,15 +19,6 @@ const STRANGER: u32 = 12345;
 
 fn helper() -> Helper {
     Helper::with_config(RULE).env("PAT", "pw-1")
-}
-
-fn chmod(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-#[track_caller]
-fn is_read(helper: &Helper) {
-    helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
 }
 
 /// Refused with the path, the reason and the command; then runs the command as a shell would.

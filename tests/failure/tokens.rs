@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::rule;
+use super::{chmod, is_read, rule};
 use crate::support::hostile::Hostile;
 use crate::support::{Answer, Helper};
 
@@ -26,15 +26,6 @@ fn helpers() -> [(Helper, PathBuf); 2] {
     let other = named.home().join("run/token");
     fs::write(&other, TOKEN).unwrap();
     [(usual, file), (named, other)]
-}
-
-fn chmod(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-#[track_caller]
-fn is_read(helper: &Helper) {
-    helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
 }
 
 /// Refused with the path, the reason and the command that mends it, and never with the token.
