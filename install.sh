@@ -39,7 +39,7 @@ fi
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 grep -qs "^name *= *\"$program\"" "$root/Cargo.toml" ||
     fail "no checkout of $program around this script; clone the repository and run ./install.sh in it"
-command -v cargo >/dev/null 2>&1 || fail "cargo is not on PATH; install Rust first"
+command -v cargo >/dev/null 2>&1 || fail "cargo is not on PATH; install Rust 1.95 or newer first"
 
 # Before the build, which takes minutes.
 mkdir -p -- "$dir" 2>/dev/null || fail "cannot make the folder $dir; name another one with --bin-dir DIR"
@@ -84,5 +84,7 @@ cat <<'END'
 Next: name it in ~/.docker/config.json, for everything:
   { "credsStore": "lease" }
 or for Docker Hub and ghcr.io only:
-  { "credHelpers": { "https://index.docker.io/v1/": "lease", "index.docker.io": "lease", "ghcr.io": "lease" } }
+  { "credHelpers": { "https://index.docker.io/v1/": "lease", "ghcr.io": "lease" } }
+podman, skopeo and buildah read ~/.config/containers/auth.json, and call Docker Hub docker.io:
+  { "credHelpers": { "docker.io": "lease", "ghcr.io": "lease" } }
 END

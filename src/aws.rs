@@ -134,7 +134,7 @@ impl Connection {
         let fallback = || fallback.map(|region| Region::new(region.to_owned()));
         profile.build().region().await.or_else(fallback).ok_or_else(|| {
             Problem::new(Kind::Malformed, "no AWS region")
-                .hint("set region in the [aws] table, AWS_REGION, or give the secret as an ARN")
+                .hint("set region in [aws.default] or the connection's own table, AWS_REGION, or give the secret as an ARN")
         })
     }
 

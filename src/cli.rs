@@ -34,6 +34,7 @@ Usage: docker-credential-lease <store|get|erase|list|version>
   get      read a registry from stdin, answer its credential as JSON
            $ echo docker.io | docker-credential-lease get
   store    read a credential as JSON from stdin; nothing is kept: succeeds for what `get` would give
+           (for anything where the rule says store = \"ignore\")
            $ docker login -u octocat ghcr.io
   erase    read a registry from stdin; there is nothing to forget
            $ docker logout ghcr.io
@@ -45,7 +46,7 @@ Name it for docker in ~/.docker/config.json:     { \"credsStore\": \"lease\" }
 Name it for podman, skopeo and buildah in auth.json: { \"credHelpers\": { \"docker.io\": \"lease\" } }
 
 Config: $DOCKER_CREDENTIAL_LEASE_CONFIG (a path), $DOCKER_CREDENTIAL_LEASE_CONFIG_TOML (the text),
-        ~/.config/docker-credential-lease/config.toml, /etc/docker-credential-lease/config.toml;
+        ${XDG_CONFIG_HOME:-~/.config}/docker-credential-lease/config.toml, /etc/docker-credential-lease/config.toml;
         none: Docker Hub with DOCKER_USER and DOCKER_ACCESS_TOKEN.
 Log:    DOCKER_CREDENTIAL_LEASE_LOG=1 says on stderr what is done.
 ";

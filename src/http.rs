@@ -194,7 +194,7 @@ pub fn judge_scheme(url: &Url, allow_http: bool) -> Result<(), Problem> {
         "https" => Ok(()),
         "http" if allow_http || is_loopback(url) || is_metadata(url) => Ok(()),
         "http" => Err(Problem::new(Kind::Denied, format!("plain http to {} is refused", origin(url)))
-            .hint("use https, or set allow-http = true in the connection's table")),
+            .hint("use https, or set allow-http = true in the connection's own table")),
         other => {
             Err(Problem::new(Kind::Malformed, format!("an address begins with https://, not {other}://")))
         }

@@ -3,6 +3,8 @@
 //! A reader asks for each key that it knows, then calls [`Keys::finish`]: what was never asked for is a mistake that
 //! names the nearest known key. So the list of known keys is the code that reads them.
 
+mod duration;
+
 use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
@@ -79,7 +81,7 @@ impl<'d> Keys<'d> {
     /// A span of time such as `10s`, `5m`, `1h30m` or `500ms`.
     pub fn duration(&self, key: &'static str) -> Read<Option<Duration>> {
         let Some(text) = self.string(key)? else { return Ok(None) };
-        let value = parse_duration(&text);
+        let value = duration::parse(&text);
         value.map(Some).ok_or_else(|| self.mistake(key, &format!("is no time such as 10s or 5m: `{text}`")))
     }
 
@@ -131,7 +133,9 @@ impl<'d> Keys<'d> {
         for (name, value) in parent.table {
             let header = format!("[{key}.{}]", quoted(name.get_ref()));
             let DeValue::Table(table) = value.get_ref() else {
-                let what = format!("{header} is a table, not {}", type_name(value.get_ref()));
+                let stray = format!("`{}` stands outside a table of its own", name.get_ref());
+                let what =
+                    format!("{stray}: below [{key}] there are tables such as [{key}.{}]", example(key));
                 return Err(Mistake { at: name.span().start, what });
             };
             found.push((name.get_ref().to_string(), Keys::new(header, table, name.span().start)));
@@ -153,6 +157,17 @@ impl<'d> Keys<'d> {
         };
         let what = format!("unknown key `{}`{}; {advice}", key.get_ref(), self.inside());
         Err(Mistake { at: key.span().start, what })
+    }
+
+    /// The name of the one table in it, where there is nothing else.
+    pub fn only_table(&self) -> Option<String> {
+        let mut entries = self.table.iter();
+        match (entries.next(), entries.next()) {
+            (Some((name, value)), None) if matches!(value.get_ref(), DeValue::Table(_)) => {
+                Some(name.get_ref().to_string())
+            }
+            _ => None,
+        }
     }
 
     /// The mistake that an unknown key is, where it looks like `word`.
@@ -225,6 +240,11 @@ impl<'d> Keys<'d> {
     }
 }
 
+/// What a table below `key` may be called.
+fn example(key: &str) -> &'static str {
+    if key == "registry" { "\"docker.io\"" } else { "default" }
+}
+
 /// A table's name as TOML writes it.
 fn quoted(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -260,40 +280,4 @@ fn to_json(value: &DeValue<'_>) -> Option<Json> {
                 .collect::<Option<_>>()?,
         ),
     })
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let (mut total, mut rest) = (Duration::ZERO, text);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: u64 = rest[..digits].parse().ok()?;
-        let unit = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
-        let millis = match &rest[digits..unit] {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return None,
-        };
-        total = total.checked_add(Duration::from_millis(number.checked_mul(millis)?))?;
-        rest = &rest[unit..];
-    }
-    (!text.is_empty()).then_some(total)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_numbers_with_units() {
-        for (text, millis) in
-            [("10s", 10_000), ("1m30s", 90_000), ("500ms", 500), ("0s", 0), ("1h", 3_600_000)]
-        {
-            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
-        }
-        for text in ["", "10", "s", "-1s", "1.5s", "10 s", "1d", "99999999999999999999s"] {
-            assert_eq!(parse_duration(text), None, "{text}");
-        }
-    }
 }

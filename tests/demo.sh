@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From nothing to an image out of a private registry, in under a minute: `bash tests/demo.sh`.
 # It starts OpenBao and a registry that plays docker.io, all on loopback and in namespaces of their own (real/world.sh), so nothing
-# of this machine is changed and nothing is left. Best as root, with Docker installed; else it uses skopeo or podman.
+# of this machine is changed and nothing is left, but for missing tools: tests/setup.sh installs those. Best as root, with Docker installed; else it uses skopeo or podman.
 # shellcheck disable=SC2016,SC2088  # commands stand in quotes here: they are shown as they are, then run
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=real/world.sh disable=SC1091

@@ -51,6 +51,9 @@ impl Pattern {
         }
         if parts.host.contains('*') {
             let labels: Vec<String> = parts.host.split('.').map(str::to_owned).collect();
+            if parts.host.contains("**") {
+                return Err("`*` stands for one or more characters within a label: one is enough".to_owned());
+            }
             let plain =
                 |label: &String| !label.is_empty() && label.bytes().all(|c| c == b'*' || is_label_byte(c));
             if !labels.iter().all(plain) {

@@ -124,12 +124,16 @@ pub fn parse(keys: &Keys<'_>, setup: &Setup<'_>) -> Read<Box<dyn Source>> {
     match parse {
         Some(parse) => parse(keys, setup),
         None => {
-            // A misspelt `source` is told before a missing one.
+            // A forgotten pair of quotes, or a misspelt `source`, is told before a missing one.
+            if let Some(nested) = keys.only_table() {
+                let name = keys.name().trim_start_matches("[registry.").trim_end_matches(']');
+                return Err(keys.error(&format!(
+                    "holds only a table: put the registry in quotes, [registry.\"{name}.{nested}\"]"
+                )));
+            }
             let known: Vec<&str> = SOURCES.iter().map(|(name, _)| *name).collect();
-            let nearly = keys.nearly("source");
-            Err(nearly.unwrap_or_else(|| {
-                keys.error(&format!("needs the key `source`: one of {}", known.join(", ")))
-            }))
+            let missing = || keys.error(&format!("needs the key `source`: one of {}", known.join(", ")));
+            Err(keys.nearly("source").unwrap_or_else(missing))
         }
     }
 }

@@ -188,6 +188,12 @@ impl Vault {
         let proxy = refusal.proxy.clone();
         let (kind, cause, hint) = match refusal.status {
             400 | 412 => (Kind::Malformed, refusal.cause, "check path, method and body".to_owned()),
+            403 if !refusal.sent_token => (
+                Kind::Denied,
+                refusal.cause,
+                "no token was sent (method = \"none\"): the Vault Agent or Proxy must add one that may"
+                    .to_owned(),
+            ),
             403 => {
                 let capability = if self.mints() { "create and update" } else { "read" };
                 (
@@ -235,9 +241,9 @@ fn missing(refusal: &Refusal) -> (Kind, String, String) {
             (format!("version{version} is deleted"), "undelete it, or write a new version")
         }
         () if refusal.cause.is_empty() => {
-            ("no such secret".to_owned(), "check path; a versioned K/V has data/ after its mount")
+            ("no such secret".to_owned(), "check path, and that the secret was written there")
         }
-        () => (refusal.cause.clone(), "check path and namespace"),
+        () => (refusal.cause.clone(), "check path (without v1/ at its beginning) and namespace"),
     };
     (Kind::Missing, cause, hint.to_owned())
 }

@@ -77,8 +77,9 @@ impl Connection {
         let (name, text) = match &self.address {
             Some(address) => ("address".to_owned(), address.clone()),
             None => read(environment, "ADDR").ok_or_else(|| {
-                Problem::new(Kind::Malformed, "no address")
-                    .hint("set address in the [vault] table, BAO_ADDR or VAULT_ADDR")
+                Problem::new(Kind::Malformed, "no address").hint(
+                    "set address in [vault.default] or the connection's own table, BAO_ADDR or VAULT_ADDR",
+                )
             })?,
         };
         let url = address_of(text.trim()).map_err(|why| {

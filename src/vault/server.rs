@@ -36,6 +36,8 @@ pub struct Refusal {
     pub data: Value,
     /// The proxy that it came through.
     pub proxy: Option<String>,
+    /// Whether a token of our own was sent.
+    pub sent_token: bool,
 }
 
 impl Server {
@@ -157,6 +159,7 @@ impl Server {
             warnings: texts(&value["warnings"]).join(", "),
             data: value["data"].take(),
             proxy: None,
+            sent_token: self.token.is_some(),
         }
     }
 }

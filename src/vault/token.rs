@@ -14,6 +14,10 @@ const VARIABLES: [&str; 2] = ["BAO_TOKEN", "VAULT_TOKEN"];
 /// Where `vault login` and `bao login` put it, below the home folder.
 const FILE: &str = ".vault-token";
 
+/// What helps against every missing token.
+const LOG_IN: &str =
+    "log in with `vault login` or `bao login`, or name another token in the connection's auth table";
+
 /// Where the token comes from.
 pub(super) enum Token {
     /// The usual variables, else the file that a login leaves.
@@ -83,7 +87,10 @@ fn is_missing(path: &Path) -> bool {
 }
 
 fn from_file(path: &Path) -> Result<SecretString, Problem> {
-    let token = file::read_secret(path).map_err(|(cause, mend)| missing(cause).hint(mend))?;
+    let token = file::read_secret(path).map_err(|(cause, mend)| {
+        let hint = if mend.is_empty() { LOG_IN.to_owned() } else { mend };
+        missing(cause).hint(hint)
+    })?;
     checked(token, &path.display().to_string())
 }
 
@@ -92,7 +99,7 @@ fn checked(token: String, origin: &str) -> Result<SecretString, Problem> {
     let token = SecretString::from(token.trim());
     let text = token.expose_secret();
     if text.is_empty() || !text.bytes().all(|c| c.is_ascii_graphic()) {
-        return Err(missing(format!("what {origin} holds is no token")));
+        return Err(missing(format!("what {origin} holds is no token")).hint(LOG_IN));
     }
     Ok(token)
 }

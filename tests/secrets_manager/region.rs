@@ -167,7 +167,7 @@ fn without_any_region_nothing_is_asked() {
     let started = Instant::now();
     helper.get("docker.io").is_line(
         "aws-secrets-manager: hub: no AWS region; \
-         hint: set region in the [aws] table, AWS_REGION, or give the secret as an ARN",
+         hint: set region in [aws.default] or the connection's own table, AWS_REGION, or give the secret as an ARN",
     );
     // The SDK by itself would first wait a second and more for instance metadata.
     assert!(started.elapsed() < Duration::from_millis(900), "{:?}", started.elapsed());
