@@ -14,6 +14,7 @@ use crate::aws;
 use crate::environment::Environment;
 use crate::file::{self, FileError, Owner};
 use crate::keys::{Keys, Mistake, Read};
+use crate::log;
 use crate::registry::{Pattern, Registry};
 use crate::source::{self, Setup, Source};
 use crate::vault;
@@ -150,7 +151,12 @@ impl Config {
             })
             .and_then(|table| reader.read(&Keys::new(String::new(), table.get_ref(), 0), text));
         match read {
-            Ok(config) => Ok(Self { origin: origin.to_owned(), ..config }),
+            Ok(config) => {
+                log::event(|| {
+                    format!("config: {}", if built_in { "none, the built-in default" } else { origin })
+                });
+                Ok(Self { origin: origin.to_owned(), ..config })
+            }
             Err(Mistake { at, what }) => {
                 let (line, column) = line_and_column(text, at);
                 Err(format!("{origin}:{line}:{column}: {what}"))

@@ -11,7 +11,6 @@ use crate::credential::{Credential, Lease};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Kind, Problem};
-use crate::log;
 use crate::registry::Registry;
 use crate::resolve::{self, Bounds};
 
@@ -29,11 +28,7 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Reads the config.
     pub fn open(environment: &'a Environment, started: Instant) -> Self {
-        let config = Config::load(environment);
-        if let Ok(config) = &config {
-            log::event(|| format!("config: {}", config.origin));
-        }
-        Self { environment, started, config }
+        Self { environment, started, config: Config::load(environment) }
     }
 
     /// The config.
