@@ -207,7 +207,7 @@ impl Vault {
                 "the engine is a versioned K/V".to_owned(),
                 "put data/ after the mount in path".to_owned(),
             ),
-            404 => missing(&refusal),
+            404 => missing(&refusal, path),
             405 if self.mints() => {
                 (Kind::Malformed, refusal.cause, "the engine takes no write here: remove method".to_owned())
             }
@@ -229,7 +229,7 @@ impl Vault {
 }
 
 /// A place that is not there: never written, deleted, destroyed, or without an engine.
-fn missing(refusal: &Refusal) -> (Kind, String, String) {
+fn missing(refusal: &Refusal, path: &[String]) -> (Kind, String, String) {
     let metadata = &refusal.data["metadata"];
     // Only a number is repeated: a server could put anything there, our token included.
     let version = metadata["version"].as_u64().map(|version| format!(" {version}")).unwrap_or_default();
@@ -243,7 +243,10 @@ fn missing(refusal: &Refusal) -> (Kind, String, String) {
         () if refusal.cause.is_empty() => {
             ("no such secret".to_owned(), "check path, and that the secret was written there")
         }
-        () => (refusal.cause.clone(), "check path (without v1/ at its beginning) and namespace"),
+        () if path.first().is_some_and(|first| first == "v1") => {
+            (refusal.cause.clone(), "leave out v1/ at the beginning of path")
+        }
+        () => (refusal.cause.clone(), "check path and namespace"),
     };
     (Kind::Missing, cause, hint.to_owned())
 }

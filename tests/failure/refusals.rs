@@ -110,6 +110,8 @@ fn a_mount_that_does_not_exist() {
     let answer = bao.helper(&rule("no-such-mount/ghcr", "")).get("ghcr.io");
     answer
         .fails_with(&["vault: no-such-mount/ghcr: no handler for route", "; hint: check path and namespace"]);
+    let answer = bao.helper(&rule("/v1/secret/data/ghcr", "")).get("ghcr.io");
+    answer.fails_with(&["no handler for route", "; hint: leave out v1/ at the beginning of path"]);
 }
 
 #[test]

@@ -209,8 +209,12 @@ fn no_success_tells_a_secret_to_the_log() {
     let helper = bao.helper(&rule(&format!("secret/data/{name}"), "")).env("VAULT_TOKEN", &token);
     let answer = logged(&helper, &["get"], "ghcr.io");
     assert_eq!(answer.code, Some(0));
-    let event = format!("docker-credential-lease: ghcr.io: rule ghcr.io asks vault: secret/data/{name}\n");
-    assert_eq!(answer.stderr, event);
+    let config = helper.config_file();
+    let events = [
+        format!("docker-credential-lease: config: {}\n", config.display()),
+        format!("docker-credential-lease: ghcr.io: rule ghcr.io asks vault: secret/data/{name}\n"),
+    ];
+    assert_eq!(answer.stderr, events.concat());
     keeps_every_secret_but_the_answer(&answer, &token);
 }
 
