@@ -17,12 +17,11 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use url::Url;
 
 use crate::deadline::Limits;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
-use crate::http::{Carried, Proxies, SdkClient, Settings, Through, Trust};
+use crate::http::{Carried, Proxies, SdkClient, Settings, Through, Trust, server_url};
 use crate::keys::{Keys, Read};
 
 /// The variables that name a region, in the SDK's own order.
@@ -57,17 +56,14 @@ impl Connection {
             allow_http: keys.boolean("allow-http")?.unwrap_or(false),
         };
         keys.finish()?;
-        let is_endpoint = |text: &str| {
-            Url::parse(text).is_ok_and(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
-        };
-        if connection.endpoint_url.as_deref().is_some_and(|url| !is_endpoint(url)) {
+        if connection.endpoint_url.as_deref().is_some_and(|url| server_url(url).is_none()) {
             return Err(keys.mistake("endpoint-url", "is no URL such as https://localhost:4566"));
         }
         // The SDK makes both of its own endpoints, and refuses them beside another.
-        if connection.endpoint_url.is_some() && connection.fips == Some(true) {
+        if connection.fips == Some(true) {
             keys.exclusive(&["endpoint-url", "fips"])?;
         }
-        if connection.endpoint_url.is_some() && connection.dual_stack == Some(true) {
+        if connection.dual_stack == Some(true) {
             keys.exclusive(&["endpoint-url", "dual-stack"])?;
         }
         Ok(connection)

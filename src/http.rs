@@ -185,6 +185,11 @@ pub fn origin(url: &Url) -> String {
     format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
+/// Reads a server's address: `http://` or `https://` with a host; `None` for anything else.
+pub fn server_url(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
+}
+
 /// Refuses plain HTTP to anywhere but loopback and the SDK's own metadata addresses.
 ///
 /// # Errors

@@ -120,7 +120,12 @@ fn get(asked: &str, output: &mut dyn Write, session: &Session<'_>) -> Result<io:
 fn write_found(output: &mut dyn Write, asked: &str, credential: &Credential) -> io::Result<()> {
     let secret = credential.secret.expose_secret();
     let found = Found { server_url: asked, username: &credential.username, secret };
-    let mut line = Zeroizing::new(serde_json::to_vec(&found)?);
+    write_line(output, &found)
+}
+
+/// One line of JSON, wiped when it is written.
+fn write_line(output: &mut dyn Write, answer: &impl Serialize) -> io::Result<()> {
+    let mut line = Zeroizing::new(serde_json::to_vec(answer)?);
     line.push(b'\n');
     output.write_all(&line)?;
     output.flush()
@@ -222,14 +227,7 @@ fn list(output: &mut dyn Write, session: &Session<'_>) -> Result<io::Result<()>,
         };
         named.insert(key, rule.source.stated_username(environment).unwrap_or_default());
     }
-    Ok(write_list(output, &named))
-}
-
-fn write_list(output: &mut dyn Write, named: &BTreeMap<String, String>) -> io::Result<()> {
-    let mut line = serde_json::to_vec(named)?;
-    line.push(b'\n');
-    output.write_all(&line)?;
-    output.flush()
+    Ok(write_line(output, &named))
 }
 
 fn rule_for<'s>(registry: &Registry, session: &'s Session<'_>) -> Result<Option<&'s Rule>, Error> {

@@ -161,8 +161,7 @@ impl Connection {
 
 /// The server's address: what would be sent nowhere, or is a secret, has no place in it.
 fn address_of(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text).ok().filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
-    let url = url.ok_or("is no URL such as https://vault.example.com:8200")?;
+    let url = http::server_url(text).ok_or("is no URL such as https://vault.example.com:8200")?;
     let bare = url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()

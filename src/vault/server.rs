@@ -73,7 +73,7 @@ impl Server {
         match (answer.status, value) {
             (status, Some(value)) if value.is_object() || value.is_null() => Ok(match status {
                 200..=299 => Ok(Answer::from_json(value)),
-                _ => Err(Refusal { proxy: answer.proxy, ..self.refusal(status, value) }),
+                _ => Err(self.refusal(status, value, answer.proxy)),
             }),
             (200..=299, _) => Err(no_vault("the answer is no JSON object", answer.proxy)),
             // A proxy, or the TLS port itself, answers in its own words, which are not repeated.
@@ -144,7 +144,7 @@ impl Server {
         Ok(headers)
     }
 
-    fn refusal(&self, status: u16, mut value: Value) -> Refusal {
+    fn refusal(&self, status: u16, mut value: Value, proxy: Option<String>) -> Refusal {
         let texts = |value: &Value| -> Vec<String> {
             value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(flatten)).collect()
         };
@@ -158,7 +158,7 @@ impl Server {
             cause,
             warnings: texts(&value["warnings"]).join(", "),
             data: value["data"].take(),
-            proxy: None,
+            proxy,
             sent_token: self.token.is_some(),
         }
     }
