@@ -38,7 +38,8 @@ Usage: docker-credential-lease <store|get|erase|list|version>
            $ docker login -u octocat ghcr.io
   erase    read a registry from stdin; there is nothing to forget
            $ docker logout ghcr.io
-  list     answer every registry that the config names, with its user where the config says it
+  list     answer the registries that the config names without `*` and path, each with its user where
+           the config says it
            $ docker-credential-lease list
   version  print name and version (also --version, -v)
 
