@@ -198,7 +198,8 @@ impl Reader<'_> {
         }
         let home = self.home.as_deref();
         let aws = connections(&aws, |keys| aws::Connection::parse(keys, self.folder, home))?;
-        let vault = connections(&vault, |keys| vault::Connection::parse(keys, self.folder, home))?;
+        let around = vault::Setup { folder: self.folder, home, aws: &aws };
+        let vault = connections(&vault, |keys| vault::Connection::parse(keys, &around))?;
         let mut read: Vec<Rule> = Vec::new();
         for (name, keys) in &rules {
             let pattern = Pattern::parse(name).map_err(|why| keys.error(&format!("is no pattern: {why}")))?;

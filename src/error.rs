@@ -64,8 +64,10 @@ pub enum Kind {
     Missing,
     /// The source does not know who asks.
     Unauthenticated,
-    /// The source could not be reached, or not in time.
+    /// The source could not be reached, or not in time: another try may do.
     Unavailable,
+    /// Who answers is not whom we were sent to: TLS or a redirect says so.
+    Untrusted,
 }
 
 impl Problem {
@@ -109,7 +111,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut problem = self.problem.clone();
         // The remedy comes last and must survive the cut: a long cause gives way first.
-        problem.cause = shorten(&problem.cause, 200);
+        problem.cause = shorten(&problem.cause, 260);
         write!(out, "{}: {}: {problem}", self.source, shorten(&self.place, 120))
     }
 }

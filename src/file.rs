@@ -5,7 +5,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, OFlags, StatxAttributes, StatxFlags};
@@ -80,6 +80,27 @@ pub fn read_secret(path: &Path) -> Result<String, (String, String)> {
         }
         Err(FileError::Unsafe { what, mend }) => Err((what, mend)),
     }
+}
+
+/// Judges a socket that the config names: whoever may replace it could answer in its stead. Who may write to it is
+/// whom its owner lets connect.
+///
+/// # Errors
+/// The sentence, with the command that mends it where one does.
+pub fn judge_socket(path: &Path) -> Result<(), (String, String)> {
+    let told = |error| match error {
+        FileError::Missing => (format!("there is no socket {}", path.display()), String::new()),
+        FileError::Unreadable(why) => (format!("cannot use {}: {why}", path.display()), String::new()),
+        FileError::Unsafe { what, mend } => (what, mend),
+    };
+    let metadata = path.metadata().map_err(|error| told(unreadable(error)))?;
+    if !metadata.file_type().is_socket() {
+        return Err((format!("{} is no socket", path.display()), String::new()));
+    }
+    for folder in folders(path).map_err(told)? {
+        judge_folder(&folder, Owner::Anyone).map_err(told)?;
+    }
+    Ok(())
 }
 
 /// The place of `text` beside `folder`: `~/` is the home, an absolute path stays.

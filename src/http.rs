@@ -5,16 +5,19 @@
 mod cause;
 mod dns;
 mod proxy;
+mod repeat;
 mod sdk;
 mod trust;
 
 pub use dns::ServerName;
 pub use proxy::Proxies;
-pub use sdk::SdkClient;
+pub use repeat::Repeat;
 pub(crate) use sdk::{Carried, Through};
+pub use sdk::{SdkClient, SwitchedOff};
 pub use trust::{Identity, Trust};
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -23,7 +26,7 @@ use http::header::{HOST, LOCATION};
 use secrecy::zeroize::Zeroizing;
 use url::{Host, Url};
 
-use crate::deadline::Limits;
+use crate::deadline::Deadline;
 use crate::error::{Kind, Problem};
 use cause::describe;
 use dns::Resolver;
@@ -51,8 +54,18 @@ pub struct Settings {
     pub trust: Trust,
     /// The name that the server's certificate must have, where it is not the address's host.
     pub server_name: Option<ServerName>,
-    /// When a connection must stand and an answer be there.
-    pub limits: Limits,
+    /// The Unix socket that every connection goes to, whatever the URL says.
+    pub socket: Option<PathBuf>,
+    /// A connection that does not stand by then is given up.
+    pub connect: Deadline,
+}
+
+impl Settings {
+    /// For a server that listens at a Unix socket: no proxy, and no TLS.
+    pub fn socket(path: PathBuf, connect: Deadline) -> Self {
+        let (proxies, trust) = (Arc::default(), Trust::default());
+        Self { proxies, trust, server_name: None, socket: Some(path), connect }
+    }
 }
 
 /// What a server answered.
@@ -87,9 +100,11 @@ impl Client {
             .referer(false)
             .no_proxy()
             // Nothing left is still an error of the connection, not a panic of the clock.
-            .connect_timeout(settings.limits.connect.left().max(Duration::from_millis(1)))
+            .connect_timeout(settings.connect.left().max(Duration::from_millis(1)))
             .dns_resolver(Arc::new(Resolver::new(settings.server_name.clone())));
-        if !settings.proxies.is_empty() {
+        if let Some(socket) = &settings.socket {
+            builder = builder.unix_socket(socket.as_path());
+        } else if !settings.proxies.is_empty() {
             let proxies = Arc::clone(&settings.proxies);
             // A variable that is no address was refused before this is asked.
             builder = builder.proxy(reqwest::Proxy::custom(move |url| proxies.url_for(url).ok().flatten()));
@@ -98,35 +113,67 @@ impl Client {
         Ok(Self { inner, settings })
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request once and reads the whole answer, which must be there at `until`.
     ///
     /// # Errors
     /// Everything that is no answer: not reached, not in time, TLS, a redirect, a body without end. The proxy is named
     /// in it.
-    pub async fn send(&self, request: http::Request<Vec<u8>>) -> Result<Answer, Problem> {
-        let mut request = reqwest::Request::try_from(request).map_err(|error| describe(&error))?;
+    pub async fn send(&self, request: http::Request<Vec<u8>>, until: Deadline) -> Result<Answer, Problem> {
+        self.attempt(request, until).await.map_err(|failed| failed.problem)
+    }
+
+    async fn attempt(&self, request: http::Request<Vec<u8>>, until: Deadline) -> Result<Answer, Failed> {
+        let mut request =
+            reqwest::Request::try_from(request).map_err(|error| Failed::before_sending(describe(&error)))?;
         let url = request.url().clone();
-        let proxy = self.settings.proxies.name_for(&url)?;
+        let proxy = match &self.settings.socket {
+            Some(_) => None,
+            None => self.settings.proxies.name_for(&url).map_err(Failed::before_sending)?,
+        };
         if let Some(own) = self.settings.server_name.as_ref().map(|name| name.own_host(&url)) {
             // The certificate's name is for TLS alone: servers that share a port are told apart by their own host.
-            let own = HeaderValue::from_str(&own)
-                .map_err(|_| Problem::new(Kind::Malformed, "the host cannot be sent"))?;
+            let own = HeaderValue::from_str(&own).map_err(|_| {
+                Failed::before_sending(Problem::new(Kind::Malformed, "the host cannot be sent"))
+            })?;
             request.headers_mut().insert(HOST, own);
         }
         let secrets = secrets(request.headers());
-        let Limits { connect, answer } = self.settings.limits;
+        let connect = self.settings.connect;
         let sent = async {
-            let response = self.inner.execute(request).await.map_err(|error| match error.is_timeout() {
-                true if connect.is_over() => connect.problem(),
-                _ => describe(&error),
+            let response = self.inner.execute(request).await.map_err(|error| Failed {
+                problem: match error.is_timeout() {
+                    true if connect.is_over() => connect.problem(),
+                    _ => describe(&error),
+                },
+                unsent: error.is_connect(),
             })?;
-            read(response, &url, &secrets).await
+            read(response, &url, &secrets).await.map_err(Failed::after_sending)
         };
-        let sent = tokio::time::timeout_at(answer.at().into(), sent).await;
-        match sent.unwrap_or_else(|_| Err(answer.problem())) {
+        let sent = tokio::time::timeout_at(until.at().into(), sent).await;
+        match sent.unwrap_or_else(|_| Err(Failed::after_sending(until.problem()))) {
             Ok(answer) => Ok(Answer { proxy, ..answer }),
-            Err(problem) => Err(advise(Problem { proxy, ..problem }, &url)),
+            Err(Failed { problem, unsent }) => {
+                Err(Failed { problem: self.advise(Problem { proxy, ..problem }, &url), unsent })
+            }
         }
+    }
+
+    /// What to look at, where the problem has no remedy of its own.
+    fn advise(&self, problem: Problem, url: &Url) -> Problem {
+        let hint = match (&problem.proxy, &self.settings.socket) {
+            _ if !problem.hint.is_empty() => return problem,
+            (Some(_), _) => {
+                "check the proxy's address, user and password, or name the host in NO_PROXY".to_owned()
+            }
+            (None, Some(socket)) => {
+                format!(
+                    "check that what listens at {} runs, and that you may connect to it",
+                    socket.display()
+                )
+            }
+            (None, None) => format!("check that {} is right, up and reachable from here", origin(url)),
+        };
+        problem.hint(hint)
     }
 }
 
@@ -137,14 +184,20 @@ fn secrets(headers: &http::HeaderMap) -> Vec<Zeroizing<String>> {
     secret.filter_map(|(_, value)| Some(Zeroizing::new(value.to_str().ok()?.to_ascii_lowercase()))).collect()
 }
 
-/// What to look at, where the problem has no remedy of its own.
-fn advise(problem: Problem, url: &Url) -> Problem {
-    let hint = match &problem.proxy {
-        _ if !problem.hint.is_empty() => return problem,
-        Some(_) => "check the proxy's address, user and password, or name the host in NO_PROXY".to_owned(),
-        None => format!("check that {} is right, up and reachable from here", origin(url)),
-    };
-    problem.hint(hint)
+/// Why there is no answer, and whether the server can have seen anything of the request.
+struct Failed {
+    problem: Problem,
+    unsent: bool,
+}
+
+impl Failed {
+    fn before_sending(problem: Problem) -> Self {
+        Self { problem, unsent: true }
+    }
+
+    fn after_sending(problem: Problem) -> Self {
+        Self { problem, unsent: false }
+    }
 }
 
 async fn read(
@@ -165,7 +218,7 @@ async fn read(
         let target = target.unwrap_or_else(|| "another place".to_owned());
         let cause = format!("redirected ({}) to {target}, which is not followed", status.as_u16());
         return Err(
-            Problem::new(Kind::Unavailable, cause).hint("set the address to the server that answers itself")
+            Problem::new(Kind::Untrusted, cause).hint("set the address to the server that answers itself")
         );
     }
     let headers = std::mem::take(response.headers_mut());

@@ -4,6 +4,7 @@
 //! names the nearest known key. So the list of known keys is the code that reads them.
 
 mod duration;
+mod value;
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -15,6 +16,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::file;
 use crate::registry::Template;
+use value::{to_json, type_name};
 
 /// A mistake in the config: where, and the sentence.
 #[derive(Debug)]
@@ -27,6 +29,14 @@ pub struct Mistake {
 
 /// What reading a key gives.
 pub type Read<T> = Result<T, Mistake>;
+
+/// A value in its short or its long form.
+pub enum Form<'d> {
+    /// `key = "text"`
+    Short(String),
+    /// `key = { … }`
+    Long(Keys<'d>),
+}
 
 /// A table of the config, with the name that it has there.
 pub struct Keys<'d> {
@@ -54,6 +64,37 @@ impl<'d> Keys<'d> {
             Some(DeValue::String(text)) if text.is_empty() => Err(self.mistake(key, "is empty")),
             Some(DeValue::String(text)) => Ok(Some(text.to_string())),
             Some(other) => Err(self.wrong_type(key, "a string", other)),
+        }
+    }
+
+    /// A string, or an array of them; none of them is empty.
+    pub fn strings(&self, key: &'static str) -> Read<Option<Vec<String>>> {
+        let wanted = "a string or an array of strings";
+        match self.value(key).map(Spanned::get_ref) {
+            Some(DeValue::Array(items)) if items.is_empty() => Err(self.mistake(key, "is empty")),
+            Some(DeValue::Array(items)) => {
+                let text = |item: &Spanned<DeValue<'d>>| match item.get_ref() {
+                    DeValue::String(text) if text.is_empty() => {
+                        Err(self.mistake(key, "holds an empty string"))
+                    }
+                    DeValue::String(text) => Ok(text.to_string()),
+                    other => {
+                        Err(self.mistake(key, &format!("takes {wanted}, and holds {}", type_name(other))))
+                    }
+                };
+                items.iter().map(text).collect::<Read<_>>().map(Some)
+            }
+            None | Some(DeValue::String(_)) => Ok(self.string(key)?.map(|text| vec![text])),
+            Some(other) => Err(self.wrong_type(key, wanted, other)),
+        }
+    }
+
+    /// A string or a table, for what has a short and a long form.
+    pub fn string_or_table(&self, key: &'static str) -> Read<Option<Form<'d>>> {
+        match self.value(key).map(Spanned::get_ref) {
+            Some(DeValue::Table(_)) => Ok(self.table(key)?.map(Form::Long)),
+            None | Some(DeValue::String(_)) => Ok(self.string(key)?.map(Form::Short)),
+            Some(other) => Err(self.wrong_type(key, "a string or a table", other)),
         }
     }
 
@@ -249,35 +290,4 @@ fn example(key: &str) -> &'static str {
 fn quoted(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { format!("\"{name}\"") }
-}
-
-fn type_name(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::Array(_) => "an array",
-        DeValue::Boolean(_) => "a boolean",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Float(_) => "a float",
-        DeValue::Integer(_) => "an integer",
-        DeValue::String(_) => "a string",
-        DeValue::Table(_) => "a table",
-    }
-}
-
-fn to_json(value: &DeValue<'_>) -> Option<Json> {
-    Some(match value {
-        DeValue::Array(items) => {
-            Json::Array(items.iter().map(|item| to_json(item.get_ref())).collect::<Option<_>>()?)
-        }
-        DeValue::Boolean(value) => Json::Bool(*value),
-        DeValue::Datetime(value) => Json::String(value.to_string()),
-        DeValue::Float(value) => Json::Number(serde_json::Number::from_f64(value.as_str().parse().ok()?)?),
-        DeValue::Integer(value) => i64::from_str_radix(value.as_str(), value.radix()).ok()?.into(),
-        DeValue::String(value) => Json::String(value.to_string()),
-        DeValue::Table(table) => Json::Object(
-            table
-                .iter()
-                .map(|(key, value)| Some((key.get_ref().to_string(), to_json(value.get_ref())?)))
-                .collect::<Option<_>>()?,
-        ),
-    })
 }

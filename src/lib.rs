@@ -6,9 +6,10 @@
 //! - [`lookup`]: one look-up under one deadline. [`resolve`]: registry → rule → source → credential.
 //! - [`config`]: the TOML text, checked. [`source`]: the places that give credentials, one file each.
 //! - [`aws`], [`vault`]: the two connections. [`http`]: the one TLS stack.
-//! - [`registry`], [`credential`], [`error`]: the words of all of them. [`deadline`], [`keys`], [`file`](mod@file), [`environment`], [`log`]:
-//!   what they read and where they tell.
+//! - [`ask`]: one look-up. [`registry`], [`credential`], [`error`]: the words of all of them. [`deadline`], [`keys`],
+//!   [`file`](mod@file), [`environment`], [`log`]: what they read and where they tell.
 
+pub mod ask;
 pub mod aws;
 pub mod cli;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod environment;
 pub mod error;
 pub mod file;
 pub mod http;
+pub mod identity;
 pub mod keys;
 pub mod log;
 pub mod lookup;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::ask::Ask;
 use crate::config::{OnError, Rule};
 use crate::credential::{Credential, Lease};
 use crate::deadline::{Deadline, Limits};
@@ -9,7 +10,6 @@ use crate::environment::Environment;
 use crate::error::{Error, Failure};
 use crate::log;
 use crate::registry::Registry;
-use crate::source::Ask;
 
 /// How long giving a lease back may take; with the longest mint it stays below what clients wait for (30 s).
 const GIVE_BACK_LIMIT: Duration = Duration::from_secs(4);
@@ -37,9 +37,10 @@ pub async fn credential(
     let place = source.place(registry).unwrap_or_default();
     log::event(|| format!("{registry}: rule {} asks {}: {place}", rule.pattern, source.name()));
     let answer = if source.mints() { bounds.mint } else { bounds.answer };
-    let ask = Ask { registry, environment, limits: Limits { connect: bounds.answer, answer } };
+    let ask = Ask::new(registry, environment, Limits { connect: bounds.answer, answer });
     // The client keeps to the same deadline and knows more to say; this one holds for whatever sends nothing.
     let fetched = tokio::time::timeout_at(answer.at().into(), source.get(&ask)).await;
+    ask.tidy_up().await;
     match fetched.unwrap_or_else(|_| Err(answer.problem())) {
         Ok(Some(credential)) => Ok(credential),
         Ok(None) => Err(Error::NotFound),
@@ -61,8 +62,9 @@ pub fn soften(rule: &Rule, error: Error) -> Error {
 /// Gives a lease back; a failure is only logged, since nobody is left to be told.
 pub async fn give_back(rule: &Rule, lease: &Lease, registry: &Registry, environment: &Environment) {
     let limit = Deadline::new(Instant::now(), GIVE_BACK_LIMIT);
-    let ask = Ask { registry, environment, limits: Limits { connect: limit, answer: limit } };
+    let ask = Ask::new(registry, environment, Limits { connect: limit, answer: limit });
     let given = tokio::time::timeout_at(limit.at().into(), rule.source.give_back(lease, &ask)).await;
+    ask.tidy_up().await;
     match given {
         Ok(Ok(())) => log::event(|| format!("{}: lease {} given back", rule.source.name(), lease.id)),
         Ok(Err(problem)) => {

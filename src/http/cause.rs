@@ -50,6 +50,8 @@ fn known(cause: &(dyn StdError + 'static)) -> Option<Problem> {
         io::ErrorKind::ConnectionRefused => "connection refused",
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "connection reset",
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "the network does not reach it",
+        io::ErrorKind::NotFound => "there is no such socket",
+        io::ErrorKind::PermissionDenied => "permission denied by this machine",
         io::ErrorKind::TimedOut => LATE,
         io::ErrorKind::UnexpectedEof => "the connection ended too early",
         _ => return None,

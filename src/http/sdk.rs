@@ -15,7 +15,8 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use url::Url;
 
-use super::{Answer, Client, Settings, is_metadata, judge_scheme};
+use super::{Answer, Client, Proxies, Settings, Trust, judge_scheme};
+use crate::deadline::Limits;
 use crate::error::{Kind, Problem};
 
 /// Sends the SDK's requests.
@@ -24,9 +25,8 @@ pub struct SdkClient(Arc<Shared>);
 
 struct Shared {
     settings: Settings,
+    limits: Limits,
     allow_http: bool,
-    /// Whether instance metadata may be asked.
-    imds: bool,
     /// Built with the first request of its kind: root certificates cost more than a whole plain request.
     plain: OnceLock<Client>,
     secure: OnceLock<Client>,
@@ -41,9 +41,10 @@ pub(crate) struct Carried(pub(crate) Problem);
 
 impl SdkClient {
     /// A client for one connection's settings.
-    pub fn new(settings: Settings, allow_http: bool, imds: bool) -> Self {
+    pub fn new(proxies: Arc<Proxies>, trust: Trust, limits: Limits, allow_http: bool) -> Self {
+        let settings = Settings { proxies, trust, server_name: None, socket: None, connect: limits.connect };
         let (plain, secure) = (OnceLock::new(), OnceLock::new());
-        Self(Arc::new(Shared { settings, allow_http, imds, plain, secure }))
+        Self(Arc::new(Shared { settings, limits, allow_http, plain, secure }))
     }
 }
 
@@ -52,14 +53,11 @@ impl Shared {
         let url = Url::parse(request.uri())
             .map_err(|_| Problem::new(Kind::Malformed, "the endpoint is no address"))?;
         judge_scheme(&url, self.allow_http)?;
-        if is_metadata(&url) && !self.imds {
-            return Err(Problem::new(Kind::Unavailable, "instance metadata is switched off"));
-        }
         let request = request
             .try_into_http1x()
             .map_err(|_| Problem::new(Kind::Malformed, "the request is not HTTP"))?;
         let request = request.map(|body| body.bytes().map(<[u8]>::to_vec).unwrap_or_default());
-        let answer = self.client(&url)?.send(request).await?;
+        let answer = self.client(&url)?.send(request, self.limits.answer).await?;
         response(&answer).ok_or_else(|| Problem::new(Kind::Malformed, "the answer is not HTTP"))
     }
 
@@ -93,6 +91,23 @@ impl HttpClient for SdkClient {
         let limit =
             settings.connect_timeout().zip(settings.read_timeout()).map(|(connect, read)| connect.max(read));
         SharedHttpConnector::new(Connector { shared: Arc::clone(&self.0), limit })
+    }
+}
+
+/// Sends nothing at all: what stands behind it is switched off.
+#[derive(Debug)]
+pub struct SwitchedOff;
+
+impl HttpClient for SwitchedOff {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(Self)
+    }
+}
+
+impl HttpConnector for SwitchedOff {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        let problem = Problem::new(Kind::Unavailable, "it is switched off");
+        HttpConnectorFuture::ready(Err(ConnectorError::other(Box::new(Carried(problem)), None)))
     }
 }
 

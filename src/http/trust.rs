@@ -106,7 +106,7 @@ impl Trust {
             let read: Vec<String> =
                 self.files.iter().chain(&self.folders).map(|path| path.display().to_string()).collect();
             let place = if read.is_empty() { String::new() } else { format!(" in {}", read.join(", ")) };
-            return Err(Problem::new(Kind::Unavailable, format!("no CA certificates{place}"))
+            return Err(Problem::new(Kind::Malformed, format!("no CA certificates{place}"))
                 .hint("install ca-certificates, or set SSL_CERT_FILE to a bundle"));
         }
         Ok(roots)
@@ -143,7 +143,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
 }
 
 fn unreadable(path: &Path, why: &str) -> Problem {
-    Problem::new(Kind::Unavailable, format!("cannot read {}: {why}", path.display()))
+    Problem::new(Kind::Malformed, format!("cannot read {}: {why}", path.display()))
         .hint("name a readable PEM file in the connection's table, or in the variable that names this one")
 }
 
@@ -172,5 +172,5 @@ pub(super) fn describe(error: &rustls::Error) -> Problem {
         }
         _ => "",
     };
-    Problem::new(Kind::Unavailable, cause).hint(hint)
+    Problem::new(Kind::Untrusted, cause).hint(hint)
 }

@@ -2,7 +2,8 @@
 
 use secrecy::SecretString;
 
-use super::{Answer, Ask, Coming, Setup, Source};
+use super::{Answer, Coming, Setup, Source};
+use crate::ask::Ask;
 use crate::credential::Credential;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};

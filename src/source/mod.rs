@@ -14,8 +14,8 @@ use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use crate::ask::Ask;
 use crate::credential::{Credential, Lease};
-use crate::deadline::Limits;
 use crate::environment::Environment;
 use crate::error::Problem;
 use crate::keys::{Keys, Read};
@@ -55,16 +55,6 @@ impl Setup<'_> {
         let what = format!("names no connection: there is no [{key}.{name}]");
         all.get(&name).cloned().ok_or_else(|| keys.mistake(key, &what))
     }
-}
-
-/// One look-up, as a source sees it.
-pub struct Ask<'a> {
-    /// What was asked.
-    pub registry: &'a Registry,
-    /// Where variables come from.
-    pub environment: &'a Environment,
-    /// When the answer must be there.
-    pub limits: Limits,
 }
 
 /// What a source answers: a credential, or that it was asked and has none.

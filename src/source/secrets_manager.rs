@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
-use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use secrecy::SecretString;
 use serde_json::Value;
 
 use super::shape::{Fields, plain};
-use super::{Answer, Ask, Coming, Setup, Source};
-use crate::aws;
+use super::{Answer, Coming, Setup, Source};
+use crate::ask::Ask;
+use crate::aws::{self, Call, Session};
 use crate::credential::Credential;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
@@ -93,13 +93,13 @@ impl SecretsManager {
     async fn fetch(&self, ask: &Ask<'_>) -> Result<Credential, Problem> {
         let secret = filled(&self.secret, ask)?;
         let arn_region = aws::region_of_arn(&secret);
-        let config = self.aws.open(ask.environment, arn_region, ask.limits).await?;
+        let session = self.aws.open(ask, arn_region).await?;
         let (username, secret) = match &self.username {
             Username::Literal(username) => {
-                (username.clone(), self.password(&self.text(&config, &secret).await?)?)
+                (username.clone(), self.password(&self.text(&session, &secret).await?)?)
             }
             Username::SameSecret => {
-                let object = object(&self.text(&config, &secret).await?)?;
+                let object = object(&self.text(&session, &secret).await?)?;
                 (self.fields.username(&object)?, self.fields.password(&object)?)
             }
             Username::Secret(template) => {
@@ -109,8 +109,8 @@ impl SecretsManager {
                     cause: format!("the username-secret {id}: {}", problem.cause),
                     ..problem
                 };
-                let username = async { self.username(&self.text(&config, &id).await?) };
-                let password = async { self.password(&self.text(&config, &secret).await?) };
+                let username = async { self.username(&self.text(&session, &id).await?) };
+                let password = async { self.password(&self.text(&session, &secret).await?) };
                 tokio::try_join!(async { username.await.map_err(named) }, password)?
             }
         };
@@ -118,18 +118,22 @@ impl SecretsManager {
     }
 
     /// The secret's text, as string or as bytes.
-    async fn text(&self, config: &SdkConfig, name: &str) -> Result<String, Problem> {
-        let mut settings = aws_sdk_secretsmanager::config::Builder::from(config);
+    async fn text(&self, session: &Session, name: &str) -> Result<String, Problem> {
+        let mut settings = aws_sdk_secretsmanager::config::Builder::from(&session.config);
         if let Some(region) = aws::region_of_arn(name) {
             settings = settings.region(aws_config::Region::new(region.to_owned()));
         }
-        let call = Client::from_conf(settings.build())
+        let request = Client::from_conf(settings.build())
             .get_secret_value()
             .secret_id(name)
             .set_version_stage(self.version_stage.clone());
-        let region =
-            aws::region_of_arn(name).or_else(|| config.region().map(AsRef::as_ref)).unwrap_or_default();
-        let answer = call.send().await.map_err(|error| advise(aws::describe(&error), name, region))?;
+        let region = aws::region_of_arn(name)
+            .or_else(|| session.config.region().map(AsRef::as_ref))
+            .unwrap_or_default();
+        // Of an ARN only what the user named.
+        let resource = name.rsplit_once(":secret:").map_or(name, |(_, name)| name);
+        let call = Call { action: "secretsmanager:GetSecretValue", resource, who: &session.who };
+        let answer = request.send().await.map_err(|error| advise(call.describe(&error), name, region))?;
         if let Some(text) = answer.secret_string() {
             return Ok(text.to_owned());
         }
@@ -172,7 +176,7 @@ fn object(text: &str) -> Result<Value, Problem> {
 
 /// The remedies that are Secrets Manager's own.
 fn advise(problem: Problem, name: &str, region: &str) -> Problem {
-    let hint = match problem.cause.as_str() {
+    let hint = match problem.cause.split(':').next().unwrap_or_default() {
         "AccessDenied" | "AccessDeniedException" => {
             format!("allow secretsmanager:GetSecretValue on it in {region}, and kms:Decrypt on its key")
         }

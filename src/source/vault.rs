@@ -7,11 +7,13 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::shape::Fields;
-use super::{Answer, Ask, Coming, Setup, Source};
+use super::{Answer, Coming, Setup, Source};
+use crate::ask::Ask;
 use crate::credential::{Credential, Lease};
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
 use crate::keys::{Keys, Read};
+use crate::log;
 use crate::registry::{Registry, Template};
 use crate::vault::{self, Refusal};
 
@@ -105,13 +107,7 @@ impl Source for Vault {
     }
 
     fn give_back<'a>(&'a self, lease: &'a Lease, ask: &'a Ask<'a>) -> Coming<'a, Result<(), Problem>> {
-        Box::pin(async {
-            let server = self.connection.open(ask.environment, ask.limits)?;
-            if !server.owns_leases() {
-                return Err(Problem::new(Kind::Denied, "it is not ours: no token was sent"));
-            }
-            server.revoke(&lease.id).await
-        })
+        Box::pin(self.connection.give_back(lease, ask))
     }
 }
 
@@ -137,28 +133,34 @@ impl Vault {
             // A write without a body is still JSON to the server.
             None => self.mints().then(|| Value::Object(serde_json::Map::new())),
         };
-        let server = self.connection.open(ask.environment, ask.limits)?;
-        let answer = match server.call(&self.method.http(), &path, body.as_ref()).await? {
-            Ok(answer) => answer,
-            Err(refusal) if self.may_lack_data(&refusal) => match server.versioned_path(&path).await {
-                Some(path) => server
-                    .call(&Method::GET, &path, None)
-                    .await?
-                    .map_err(|refusal| self.refused(refusal, &path))?,
-                None => return Err(self.refused(refusal, &path)),
-            },
-            Err(refusal) => return Err(self.refused(refusal, &path)),
+        let session = self.connection.open(ask).await?;
+        let asked = match &body {
+            Some(body) => session.write(self.method.http(), &path, body).await?,
+            None => session.read(&path).await?,
         };
-        let lease = answer.lease().filter(|_| server.owns_leases());
-        match self.credential(&answer) {
-            Ok(credential) => Ok(credential),
-            Err(problem) => {
+        let answer = match asked {
+            Ok(answer) => answer,
+            Err(refusal) if self.may_lack_data(&refusal) => match session.versioned_path(&path).await {
+                Some(path) => session.read(&path).await?.map_err(|refusal| self.refused(&refusal, &path))?,
+                None => return Err(self.refused(&refusal, &path)),
+            },
+            Err(refusal) => return Err(self.refused(&refusal, &path)),
+        };
+        let lease = session.lease(&answer);
+        match (self.credential(&answer), lease) {
+            (Ok(credential), Some(lease)) => {
+                session.keep();
+                let (id, time) = (&lease.id, lease.duration.as_secs());
+                log::event(|| format!("{NAME}: lease {id} for {time} s"));
+                Ok(Credential { lease: Some(lease), ..credential })
+            }
+            (Ok(credential), None) => Ok(credential),
+            (Err(problem), Some(lease)) if session.owns_leases() => {
                 // Nobody could use it, so nobody would give it back.
-                if let Some(lease) = lease {
-                    server.revoke(&lease.id).await.map_err(|why| not_given_back(&problem, &lease, &why))?;
-                }
+                session.give_back(&lease).await.map_err(|why| not_given_back(&problem, &lease, &why))?;
                 Err(problem)
             }
+            (Err(problem), _) => Err(problem),
         }
     }
 
@@ -168,6 +170,10 @@ impl Vault {
     }
 
     fn credential(&self, answer: &vault::Answer) -> Result<Credential, Problem> {
+        if answer.is_wrapped() {
+            return Err(Problem::new(Kind::Malformed, "the server wrapped its answer")
+                .hint("have it answer without wrapping: the helper hands the credential on at once"));
+        }
         let data = answer.data().ok_or_else(|| {
             Problem::new(Kind::Malformed, "the answer holds no data").hint("check path and method")
         })?;
@@ -175,65 +181,45 @@ impl Vault {
             Some(username) => username.clone(),
             None => self.fields.username(data)?,
         };
-        Ok(Credential {
-            username,
-            secret: SecretString::from(self.fields.password(data)?),
-            lease: answer.lease(),
-        })
+        Ok(Credential { username, secret: SecretString::from(self.fields.password(data)?), lease: None })
     }
 
     /// The server's refusal in its own words, with the remedy.
-    fn refused(&self, refusal: Refusal, path: &[String]) -> Problem {
+    fn refused(&self, refusal: &Refusal, path: &[String]) -> Problem {
         let place = path.join("/");
-        let proxy = refusal.proxy.clone();
-        let (kind, cause, hint) = match refusal.status {
-            400 | 412 => (Kind::Malformed, refusal.cause, "check path, method and body".to_owned()),
-            403 if !refusal.sent_token => (
-                Kind::Denied,
-                refusal.cause,
-                "no token was sent (method = \"none\"): the Vault Agent or Proxy must add one that may"
-                    .to_owned(),
-            ),
+        if let Some((kind, hint)) = refusal.state() {
+            return refusal.problem(kind, hint);
+        }
+        let (kind, hint) = match refusal.status {
+            400 => (Kind::Malformed, "check path, method and body".to_owned()),
+            403 if !refusal.sent_token => {
+                (Kind::Denied, "no token was sent: the Vault Agent or Proxy must add one that may".to_owned())
+            }
             403 => {
                 let capability = if self.mints() { "create and update" } else { "read" };
-                (
-                    Kind::Denied,
-                    refusal.cause,
-                    format!("the token must be valid and its policy allow {capability} on {place}"),
-                )
+                let hint = format!("the token must be valid and its policy allow {capability} on {place}");
+                (Kind::Denied, hint)
             }
-            404 if refusal.lacks_data() => (
-                Kind::Missing,
-                "the engine is a versioned K/V".to_owned(),
-                "put data/ after the mount in path".to_owned(),
-            ),
-            404 => missing(&refusal, path),
+            404 => return missing(refusal, path),
             405 if self.mints() => {
-                (Kind::Malformed, refusal.cause, "the engine takes no write here: remove method".to_owned())
+                (Kind::Malformed, "the engine takes no write here: remove method".to_owned())
             }
-            405 => (
-                Kind::Malformed,
-                refusal.cause,
-                "an engine that mints on write needs method = \"POST\"".to_owned(),
-            ),
-            429 => (Kind::Unavailable, refusal.cause, "the server is asked too often: try again".to_owned()),
-            503 => (Kind::Unavailable, refusal.cause, "unseal the server".to_owned()),
-            500..=599 | 472 | 473 => {
-                (Kind::Unavailable, refusal.cause, "look at the server's own log".to_owned())
-            }
-            _ => (Kind::Unavailable, refusal.cause, "check the address, path and method".to_owned()),
+            405 => (Kind::Malformed, "an engine that mints on write needs method = \"POST\"".to_owned()),
+            _ => (Kind::Unavailable, "check the address, path and method".to_owned()),
         };
-        let cause = if cause.is_empty() { format!("HTTP {}", refusal.status) } else { cause };
-        Problem { proxy, ..Problem::new(kind, cause).hint(hint) }
+        refusal.problem(kind, hint)
     }
 }
 
 /// A place that is not there: never written, deleted, destroyed, or without an engine.
-fn missing(refusal: &Refusal, path: &[String]) -> (Kind, String, String) {
+fn missing(refusal: &Refusal, path: &[String]) -> Problem {
     let metadata = &refusal.data["metadata"];
     // Only a number is repeated: a server could put anything there, our token included.
     let version = metadata["version"].as_u64().map(|version| format!(" {version}")).unwrap_or_default();
     let (cause, hint) = match () {
+        () if refusal.lacks_data() => {
+            ("the engine is a versioned K/V".to_owned(), "put data/ after the mount in path")
+        }
         () if metadata["destroyed"] == true => {
             (format!("version{version} is destroyed"), "write a new version")
         }
@@ -248,7 +234,7 @@ fn missing(refusal: &Refusal, path: &[String]) -> (Kind, String, String) {
         }
         () => (refusal.cause.clone(), "check path and namespace"),
     };
-    (Kind::Missing, cause, hint.to_owned())
+    Problem { cause, ..refusal.problem(Kind::Missing, hint) }
 }
 
 fn not_given_back(problem: &Problem, lease: &Lease, why: &Problem) -> Problem {

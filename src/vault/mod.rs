@@ -1,23 +1,52 @@
-//! The connection to Vault or OpenBao: where it is, whom it believes, with which token.
+//! The connection to Vault or OpenBao: where it is, whom it believes, and how it comes to its token.
 
+mod address;
 mod answer;
+mod auth;
+mod given;
+mod login;
+mod refusal;
 mod server;
+mod session;
+mod signed;
 mod token;
+mod wrapping;
 
 pub use answer::Answer;
-pub use server::{Refusal, Server};
+pub use refusal::Refusal;
+pub use session::Session;
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use url::Url;
 
-use crate::deadline::Limits;
+use crate::ask::Ask;
+use crate::aws;
+use crate::credential::{Lease, Login};
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
+use crate::file;
 use crate::http::{self, Client, Identity, Proxies, ServerName, Settings, Trust};
 use crate::keys::{Keys, Read};
+use address::Address;
+use auth::Auth;
+use server::Server;
+use session::Standing;
 use token::Token;
+
+/// What the rest of the config tells a connection.
+pub struct Setup<'c> {
+    /// The folder for relative files; `None` where there is none.
+    pub folder: Option<&'c Path>,
+    /// The home folder.
+    pub home: Option<&'c Path>,
+    /// The `[aws.NAME]` tables.
+    pub aws: &'c BTreeMap<String, Rc<aws::Connection>>,
+}
 
 /// One `[vault.NAME]` table.
 pub struct Connection {
@@ -27,7 +56,7 @@ pub struct Connection {
     identity: Option<Identity>,
     tls_server_name: Option<String>,
     allow_http: bool,
-    token: Token,
+    auth: Auth,
 }
 
 impl Connection {
@@ -35,7 +64,8 @@ impl Connection {
     ///
     /// # Errors
     /// The first mistake in them.
-    pub fn parse(keys: &Keys<'_>, folder: Option<&Path>, home: Option<&Path>) -> Read<Self> {
+    pub fn parse(keys: &Keys<'_>, setup: &Setup<'_>) -> Read<Self> {
+        let (folder, home) = (setup.folder, setup.home);
         let address = keys.string("address")?;
         let namespace = keys.string("namespace")?;
         let ca_cert = keys.path("ca-cert", folder, home)?;
@@ -45,9 +75,9 @@ impl Connection {
         let allow_http = keys.boolean("allow-http")?.unwrap_or(false);
         let auth = keys.table("auth")?;
         keys.finish()?;
-        let token = Token::parse(auth.as_ref(), folder, home)?;
+        let auth = Auth::parse(auth.as_ref(), setup)?;
         if let Some(address) = &address {
-            address_of(address).map_err(|why| keys.mistake("address", why))?;
+            Address::parse(address).map_err(|why| keys.mistake("address", why))?;
         }
         let identity = match (certificate, key) {
             (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
@@ -55,25 +85,69 @@ impl Connection {
             (None, Some(_)) => return Err(keys.mistake("client-key", "needs the key `client-cert`")),
             (None, None) => None,
         };
-        Ok(Self { address, namespace, ca_cert, identity, tls_server_name, allow_http, token })
+        Ok(Self { address, namespace, ca_cert, identity, tls_server_name, allow_http, auth })
     }
 
-    /// Finds the server and the token; nothing is sent yet.
+    /// Finds the server and comes to the token; a login is given back when the look-up has ended, unless it is kept.
     ///
     /// # Errors
-    /// No address, no token, a CA that cannot be read, or a way in that is refused.
-    pub fn open(&self, environment: &Environment, limits: Limits) -> Result<Server, Problem> {
-        refuse_skipped_verification(environment)?;
-        let base = self.base(environment)?;
-        let token = self.token.read(environment)?;
-        let namespace =
-            self.namespace.clone().or_else(|| read(environment, "NAMESPACE").map(|(_, value)| value));
-        let (base, settings) = self.settings(environment, base, limits)?;
-        let client = Client::new(settings, base.scheme() == "https")?;
-        Ok(Server::new(client, base, namespace, token))
+    /// No address, no token, a refused login, a CA that cannot be read, or a way in that is refused.
+    pub async fn open(&self, ask: &Ask<'_>) -> Result<Rc<Session>, Problem> {
+        let address = self.address(ask.environment)?;
+        let by_socket = matches!(address, Address::Socket(_));
+        // What is missing here is told before anything is sent.
+        let given = match &self.auth {
+            Auth::None => Some(Standing::Nobody),
+            Auth::Token(Token::Default) if by_socket => Some(Standing::Nobody),
+            Auth::Token(token) => Some(Standing::Given(token.read(ask.environment)?)),
+            Auth::Login(_) => None,
+        };
+        let server = self.server(ask, address)?;
+        let namespace = self.namespace(ask.environment);
+        let standing = match (given, &self.auth) {
+            (None, Auth::Login(login)) => {
+                let at = login.namespace.clone().or_else(|| namespace.clone());
+                let grant = login.log_in(&server, ask, at.as_deref()).await?;
+                let login = Login { token: grant.token, lifetime: grant.lifetime, is_batch: grant.is_batch };
+                let (uses, is_ours) = (Cell::new(grant.uses), Cell::new(true));
+                Standing::LoggedIn { login, namespace: at, uses, is_ours }
+            }
+            (given, _) => given.unwrap_or(Standing::Nobody),
+        };
+        let session = Rc::new(Session { server, namespace, standing, limits: ask.limits });
+        let at_the_end = Rc::clone(&session);
+        ask.afterwards(async move { at_the_end.log_out().await });
+        Ok(session)
     }
 
-    fn base(&self, environment: &Environment) -> Result<Url, Problem> {
+    /// Takes a lease back, with the login that it hangs on.
+    ///
+    /// # Errors
+    /// As [`Self::open`], or the server's refusal.
+    pub async fn give_back(&self, lease: &Lease, ask: &Ask<'_>) -> Result<(), Problem> {
+        let (Some(login), Auth::Login(stated)) = (&lease.login, &self.auth) else {
+            return self.open(ask).await?.give_back(lease).await;
+        };
+        let server = self.server(ask, self.address(ask.environment)?)?;
+        let namespace = self.namespace(ask.environment);
+        let at = stated.namespace.clone().or_else(|| namespace.clone());
+        let (uses, is_ours) = (Cell::new(None), Cell::new(false));
+        let standing = Standing::LoggedIn { login: login.clone(), namespace: at, uses, is_ours };
+        Session { server, namespace, standing, limits: ask.limits }.give_back(lease).await
+    }
+
+    fn server(&self, ask: &Ask<'_>, address: Address) -> Result<Server, Problem> {
+        let (base, settings) = self.settings(ask, address)?;
+        let client = Client::new(settings, base.scheme() == "https")?;
+        Ok(Server::new(client, base))
+    }
+
+    fn namespace(&self, environment: &Environment) -> Option<String> {
+        self.namespace.clone().or_else(|| read(environment, "NAMESPACE").map(|(_, value)| value))
+    }
+
+    fn address(&self, environment: &Environment) -> Result<Address, Problem> {
+        refuse_skipped_verification(environment)?;
         let (name, text) = match &self.address {
             Some(address) => ("address".to_owned(), address.clone()),
             None => read(environment, "ADDR").ok_or_else(|| {
@@ -82,21 +156,31 @@ impl Connection {
                 )
             })?,
         };
-        let url = address_of(text.trim()).map_err(|why| {
+        let address = Address::parse(text.trim()).map_err(|why| {
             Problem::new(Kind::Malformed, format!("{name} {why}"))
                 .hint(format!("set {name} to something like https://vault.example.com:8200"))
         })?;
-        http::judge_scheme(&url, self.allow_http)?;
-        Ok(url)
+        match &address {
+            Address::Url(url) => http::judge_scheme(url, self.allow_http)?,
+            Address::Socket(path) => file::judge_socket(path).map_err(|(cause, mend)| {
+                let hint = if mend.is_empty() {
+                    "start the Vault Agent or Proxy, or correct the address"
+                } else {
+                    &mend
+                };
+                Problem::new(Kind::Unavailable, cause).hint(hint)
+            })?,
+        }
+        Ok(address)
     }
 
     /// How to reach the server; a name for its certificate takes the host's place in the URL.
-    fn settings(
-        &self,
-        environment: &Environment,
-        mut base: Url,
-        limits: Limits,
-    ) -> Result<(Url, Settings), Problem> {
+    fn settings(&self, ask: &Ask<'_>, address: Address) -> Result<(Url, Settings), Problem> {
+        let (environment, connect) = (ask.environment, ask.limits.connect);
+        let mut base = match address {
+            Address::Url(url) => url,
+            Address::Socket(path) => return Ok((behind_socket()?, Settings::socket(path, connect))),
+        };
         let proxies = Arc::new(Proxies::from_environment(environment));
         let mut trust = self.trust(environment);
         trust.identity = self.identity(environment)?;
@@ -129,7 +213,7 @@ impl Connection {
             _ => None,
         };
         let proxies = if server_name.is_some() { Arc::new(Proxies::default()) } else { proxies };
-        Ok((base, Settings { proxies, trust, server_name, limits }))
+        Ok((base, Settings { proxies, trust, server_name, socket: None, connect }))
     }
 
     fn trust(&self, environment: &Environment) -> Trust {
@@ -159,14 +243,9 @@ impl Connection {
     }
 }
 
-/// The server's address: what would be sent nowhere, or is a secret, has no place in it.
-fn address_of(text: &str) -> Result<Url, &'static str> {
-    let url = http::server_url(text).ok_or("is no URL such as https://vault.example.com:8200")?;
-    let bare = url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    if bare { Ok(url) } else { Err("holds more than scheme, host, port and path") }
+/// What stands in requests that go to a socket; nothing listens to it.
+fn behind_socket() -> Result<Url, Problem> {
+    http::server_url("http://localhost").ok_or_else(|| Problem::new(Kind::Malformed, "no address"))
 }
 
 /// A variable of both clients: `BAO_…` first, as OpenBao's own client reads it, then `VAULT_…`.

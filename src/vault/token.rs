@@ -20,31 +20,17 @@ const LOG_IN: &str =
 
 /// Where the token comes from.
 pub(super) enum Token {
-    /// The usual variables, else the file that a login leaves.
+    /// The usual variables, else the file that a login leaves; none where a Vault Agent or Proxy is asked.
     Default,
     /// The file that the config names.
     File(PathBuf),
-    /// No token at all: a Vault Agent or Proxy adds its own.
-    None,
     /// The variable that the config names.
     Variable(String),
 }
 
-#[derive(Clone, Copy)]
-enum Method {
-    None,
-    Token,
-}
-
 impl Token {
-    /// Reads `[vault.NAME.auth]`.
-    pub(super) fn parse(auth: Option<&Keys<'_>>, folder: Option<&Path>, home: Option<&Path>) -> Read<Self> {
-        let Some(keys) = auth else { return Ok(Self::Default) };
-        let method = keys.word("method", &[("none", Method::None), ("token", Method::Token)])?;
-        if matches!(method, Some(Method::None)) {
-            keys.finish()?;
-            return Ok(Self::None);
-        }
+    /// Reads `token-env` and `token-file`.
+    pub(super) fn parse(keys: &Keys<'_>, folder: Option<&Path>, home: Option<&Path>) -> Read<Self> {
         let variable = keys.string("token-env")?;
         let file = keys.path("token-file", folder, home)?;
         keys.finish()?;
@@ -56,21 +42,20 @@ impl Token {
         })
     }
 
-    /// The token; `None` where the connection sends none.
-    pub(super) fn read(&self, environment: &Environment) -> Result<Option<SecretString>, Problem> {
+    /// The token.
+    pub(super) fn read(&self, environment: &Environment) -> Result<SecretString, Problem> {
         match self {
-            Self::None => Ok(None),
             Self::Variable(name) => match environment.get(name) {
-                Some(token) => checked(token, name).map(Some),
+                Some(token) => checked(token, name),
                 None => Err(missing(format!("no token: {name} is not set")).hint(format!("set {name}"))),
             },
-            Self::File(path) => from_file(path).map(Some),
+            Self::File(path) => from_file(path),
             Self::Default => {
                 if let Some((name, token)) = environment.first(&VARIABLES) {
-                    return checked(token, name).map(Some);
+                    return checked(token, name);
                 }
                 match environment.home().map(|home| home.join(FILE)).filter(|path| !is_missing(path)) {
-                    Some(path) => from_file(&path).map(Some),
+                    Some(path) => from_file(&path),
                     None => Err(missing(
                         "no token: VAULT_TOKEN is not set and there is no ~/.vault-token".to_owned(),
                     )

@@ -151,7 +151,7 @@ fn whatever_the_server_says_stays_one_short_line() {
         }
     }
     let answer = ask(503, "", &errors(&[&long]));
-    assert!(answer.stdout.ends_with("…; hint: unseal the server\n"), "{answer:?}");
+    assert!(answer.stdout.ends_with("…; hint: the server is not ready: try again\n"), "{answer:?}");
 }
 
 #[test]
@@ -189,15 +189,25 @@ fn a_server_that_may_not_answer_now_says_so_in_its_own_word() {
             "request path \"secret/data/ghcr\": rate limit quota exceeded",
             "; hint: the server is asked too often",
         ),
-        (412, "missing \"X-Vault-Request\" header", ""),
-        (472, "DR secondary", ""),
-        (473, "performance standby", ""),
-        (503, "Vault is sealed", "; hint: unseal the server"),
-        (500, "failed to create auth token: 429", ""),
+        (412, "required index state not present", "; hint: the server has not caught up"),
+        (472, "DR secondary", "; hint: it is a disaster recovery secondary: set address to the primary"),
+        (473, "performance standby", "; hint: it is a performance standby"),
+        (503, "the backend is starting", "; hint: the server is not ready: try again"),
+        (500, "failed to create auth token: 429", "; hint: look at the server's own log"),
     ] {
         ask(status, "", &errors(&[word])).fails_with(&[&format!("vault: secret/data/ghcr: {word}{remedy}")]);
         ask(status, "", &errors(&[]))
             .fails_with(&[&format!("vault: secret/data/ghcr: HTTP {status}{remedy}")]);
+    }
+    for (status, word, remedy) in [
+        (503, "Vault is sealed", "unseal the server"),
+        (
+            500,
+            "local node not active but active cluster node not found",
+            "the cluster has no active server at the moment",
+        ),
+    ] {
+        ask(status, "", &errors(&[word])).fails_with(&[&format!("{word}; hint: {remedy}")]);
     }
 }
 

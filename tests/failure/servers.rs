@@ -62,7 +62,8 @@ fn an_address_that_is_none_is_named_and_not_repeated() {
         "http://user:pw-of-mine@127.0.0.1:1",
         "http://127.0.0.1/?t=pw-of-mine",
         "ftp://127.0.0.1",
-        "unix:///run/vault.sock",
+        "unix://run/vault.sock",
+        "unix:///",
     ] {
         let line = helper(address).get("ghcr.io");
         let line = line.fails_with(&["vault: secret/data/ghcr: VAULT_ADDR "]);

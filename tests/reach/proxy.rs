@@ -187,7 +187,7 @@ fn a_refusal_behind_a_proxy_names_the_proxy() {
     let proxy = Proxy::to(&double.authority);
     let through = format!("through the proxy {}", proxy.authority);
     let helper = plain().helper().env("HTTP_PROXY", proxy.url());
-    helper.get("docker.io").fails_with(&["AccessDeniedException in us-east-1", &through, "hint: allow"]);
+    helper.get("docker.io").fails_with(&["AccessDeniedException: secretsmanager:", &through, "hint: allow"]);
     helper.get("ghcr.io").fails_with(&["permission denied", &through, "hint: the token"]);
 }
 

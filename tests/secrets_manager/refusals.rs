@@ -63,7 +63,8 @@ fn access_denied_names_the_permissions_that_are_needed() {
         "AccessDeniedException",
         400,
         1,
-        "aws-secrets-manager: prod/hub: AccessDeniedException in eu-west-1; \
+        "aws-secrets-manager: prod/hub: AccessDeniedException: secretsmanager:GetSecretValue on prod/hub \
+         as the keys in AWS_ACCESS_KEY_ID in eu-west-1; \
          hint: allow secretsmanager:GetSecretValue on it in eu-west-1, and kms:Decrypt on its key",
     );
 }

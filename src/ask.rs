@@ -1,0 +1,42 @@
+//! Ask: one look-up, as sources and connections see it.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::deadline::Limits;
+use crate::environment::Environment;
+use crate::registry::Registry;
+
+/// One look-up.
+pub struct Ask<'a> {
+    /// What was asked.
+    pub registry: &'a Registry,
+    /// Where variables come from.
+    pub environment: &'a Environment,
+    /// When the answer must be there.
+    pub limits: Limits,
+    afterwards: RefCell<Vec<Work>>,
+}
+
+type Work = Pin<Box<dyn Future<Output = ()>>>;
+
+impl<'a> Ask<'a> {
+    /// A look-up for which nothing has been done yet.
+    pub fn new(registry: &'a Registry, environment: &'a Environment, limits: Limits) -> Self {
+        Self { registry, environment, limits, afterwards: RefCell::default() }
+    }
+
+    /// Leaves something to be done when the look-up has ended, also where it was given up: a login is given back.
+    pub fn afterwards(&self, work: impl Future<Output = ()> + 'static) {
+        self.afterwards.borrow_mut().push(Box::pin(work));
+    }
+
+    /// Does what was left, one after the other.
+    pub async fn tidy_up(&self) {
+        let left = self.afterwards.take();
+        for work in left {
+            work.await;
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Role: taken on through STS, by an identity token or by the credentials at hand.
+
+use aws_config::SdkConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_sts::Client;
+use aws_sdk_sts::types::{AssumedRoleUser, Credentials as Issued};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Call;
+use crate::error::{Kind, Problem};
+
+/// Credentials, with whose they are in words.
+pub(super) struct Held {
+    pub(super) credentials: Credentials,
+    pub(super) who: String,
+}
+
+/// Assumes the role by an identity token; nobody else's credentials are needed.
+pub(super) async fn by_web_identity(
+    config: &SdkConfig,
+    role: &str,
+    token: &SecretString,
+    session_name: &str,
+) -> Result<Held, Problem> {
+    let call = Call { action: "sts:AssumeRoleWithWebIdentity", resource: role, who: "the identity token" };
+    let answer = Client::new(config)
+        .assume_role_with_web_identity()
+        .role_arn(role)
+        .role_session_name(session_name)
+        .web_identity_token(token.expose_secret())
+        .send()
+        .await
+        .map_err(|error| advise(call.describe(&error), &call))?;
+    held(answer.credentials, answer.assumed_role_user, role)
+}
+
+/// Assumes the role with the credentials at hand.
+pub(super) async fn by_credentials(
+    config: &SdkConfig,
+    role: &str,
+    held_so_far: &Held,
+    external_id: Option<&str>,
+    session_name: &str,
+) -> Result<Held, Problem> {
+    let call = Call { action: "sts:AssumeRole", resource: role, who: &held_so_far.who };
+    let provider = SharedCredentialsProvider::new(held_so_far.credentials.clone());
+    let answer = Client::new(&config.to_builder().credentials_provider(provider).build())
+        .assume_role()
+        .role_arn(role)
+        .role_session_name(session_name)
+        .set_external_id(external_id.map(str::to_owned))
+        .send()
+        .await
+        .map_err(|error| advise(call.describe(&error), &call))?;
+    held(answer.credentials, answer.assumed_role_user, role)
+}
+
+fn held(issued: Option<Issued>, user: Option<AssumedRoleUser>, role: &str) -> Result<Held, Problem> {
+    let issued = issued.ok_or_else(|| {
+        Problem::new(Kind::Malformed, "STS gave no credentials")
+            .hint("check endpoint-url and AWS_ENDPOINT_URL")
+    })?;
+    let credentials = Credentials::builder()
+        .access_key_id(issued.access_key_id)
+        .secret_access_key(issued.secret_access_key)
+        .session_token(issued.session_token)
+        .provider_name("role")
+        .build();
+    Ok(Held { credentials, who: user.map_or_else(|| role.to_owned(), |user| user.arn) })
+}
+
+/// The remedies that are STS's own (<https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>).
+fn advise(problem: Problem, call: &Call<'_>) -> Problem {
+    let by_token = call.action == "sts:AssumeRoleWithWebIdentity";
+    let hint = match problem.cause.split(':').next().unwrap_or_default() {
+        "AccessDenied" | "AccessDeniedException" if by_token => {
+            "the role's trust policy must allow the token's issuer, audience and subject"
+        }
+        "AccessDenied" | "AccessDeniedException" => {
+            "the role's trust policy must allow who asks (with the external-id, where it wants one), and the policy of who asks the role"
+        }
+        "InvalidIdentityToken" => {
+            "AWS must know the token's issuer as an IAM identity provider that lists the token's audience"
+        }
+        "ExpiredTokenException" if by_token => "the identity token has expired: get a new one",
+        "IDPCommunicationError" => "AWS could not reach the token's issuer: try again",
+        "RegionDisabledException" => "STS is switched off in this region: set another one",
+        _ => return named(problem, call),
+    };
+    named(problem, call).hint(hint)
+}
+
+/// The cause with what was asked, where it is a code of AWS's.
+fn named(problem: Problem, call: &Call<'_>) -> Problem {
+    let is_code = problem.cause.bytes().all(|c| c.is_ascii_alphanumeric());
+    match is_code {
+        true => {
+            Problem { cause: format!("{}: {} on {}", problem.cause, call.action, call.resource), ..problem }
+        }
+        false => problem,
+    }
+}

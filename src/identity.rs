@@ -1,0 +1,183 @@
+//! Identity tokens: what a CI job, a pod or a program shows to AWS or Vault in place of a secret.
+
+mod circleci;
+mod github;
+mod jwt;
+mod program;
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::ask::Ask;
+use crate::error::{Kind, Problem};
+use crate::file;
+use crate::keys::{Form, Keys, Read};
+use jwt::Claims;
+
+/// Where Kubernetes puts a pod's own token
+/// (<https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/#directly-accessing-the-rest-api>).
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+/// Where EKS says that it has put the one for AWS
+/// (<https://docs.aws.amazon.com/eks/latest/userguide/pod-configuration.html>).
+const AWS_TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
+
+/// Where an identity token comes from.
+pub struct Token {
+    origin: Origin,
+    audience: Option<String>,
+}
+
+enum Origin {
+    CircleCi,
+    /// The program and its arguments.
+    Command(Vec<String>),
+    File(PathBuf),
+    GitHub,
+    ServiceAccount,
+    Variable(String),
+}
+
+/// Whom a token is shown to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verifier {
+    /// AWS STS.
+    Aws,
+    /// Vault or OpenBao.
+    Vault,
+}
+
+#[derive(Clone, Copy)]
+enum Issuer {
+    CircleCi,
+    GitHub,
+    ServiceAccount,
+}
+
+const ISSUERS: [(&str, Issuer); 3] =
+    [("circleci", Issuer::CircleCi), ("github", Issuer::GitHub), ("service-account", Issuer::ServiceAccount)];
+
+impl Token {
+    /// A pod's own token.
+    pub fn service_account() -> Self {
+        Self { origin: Origin::ServiceAccount, audience: None }
+    }
+
+    /// Reads an issuer's word, or a table with `from` (and `audience`), `env`, `file` or `command`.
+    ///
+    /// # Errors
+    /// The first mistake in it.
+    pub fn parse(
+        keys: &Keys<'_>,
+        key: &'static str,
+        folder: Option<&Path>,
+        home: Option<&Path>,
+    ) -> Read<Option<Self>> {
+        let table = match keys.string_or_table(key)? {
+            None => return Ok(None),
+            Some(Form::Short(_)) => {
+                let issuer = keys.word(key, &ISSUERS)?;
+                return Ok(issuer.map(|issuer| Self { origin: issuer.origin(), audience: None }));
+            }
+            Some(Form::Long(table)) => table,
+        };
+        let issuer = table.word("from", &ISSUERS)?;
+        let audience = table.string("audience")?;
+        let variable = table.string("env")?;
+        let path = table.path("file", folder, home)?;
+        let command = table.strings("command")?;
+        table.finish()?;
+        table.exclusive(&["from", "env", "file", "command"])?;
+        if audience.is_some() && !matches!(issuer, Some(Issuer::CircleCi | Issuer::GitHub)) {
+            return Err(table.mistake("audience", "is for from = \"circleci\" or \"github\" only"));
+        }
+        let origin = match (issuer, variable, path, command) {
+            (Some(issuer), ..) => issuer.origin(),
+            (_, Some(variable), ..) => Origin::Variable(variable),
+            (_, _, Some(path), _) => Origin::File(path),
+            (_, _, _, Some(words)) => Origin::Command(
+                program::located(words, folder, home)
+                    .map_err(|why| table.mistake("command", &format!("names no program: {why}")))?,
+            ),
+            _ => return Err(table.error("needs one of the keys `from`, `env`, `file`, `command`")),
+        };
+        Ok(Some(Self { origin, audience }))
+    }
+
+    /// Fetches the token; one that has expired is not shown to anybody.
+    ///
+    /// # Errors
+    /// There is none, it cannot be had, or it has expired: with how long ago.
+    pub async fn fetch(&self, ask: &Ask<'_>, verifier: Verifier) -> Result<SecretString, Problem> {
+        let audience = self.audience.as_deref();
+        let (token, name, remedy) = match &self.origin {
+            Origin::CircleCi => return circleci::fetch(audience, ask).await,
+            Origin::GitHub => {
+                let usual = (verifier == Verifier::Aws).then_some("sts.amazonaws.com");
+                let token = github::fetch(audience.or(usual), ask).await?;
+                (token, "the GitHub token".to_owned(), "check this machine's clock")
+            }
+            Origin::ServiceAccount => {
+                let stated = ask.environment.path(AWS_TOKEN_FILE).filter(|_| verifier == Verifier::Aws);
+                let path = stated.unwrap_or_else(|| PathBuf::from(SERVICE_ACCOUNT));
+                let hint = "a pod has it, unless it says automountServiceAccountToken: false";
+                let token = from_file(&path, hint)?;
+                (token, "the service account's token".to_owned(), "the kubelet renews it: start the pod anew")
+            }
+            Origin::Variable(variable) => {
+                let token = ask.environment.get(variable).map(Zeroizing::new).ok_or_else(|| {
+                    missing(format!("no identity token: {variable} is not set"))
+                        .hint(format!("set {variable}"))
+                })?;
+                (token, format!("the token in {variable}"), "set it to a new one")
+            }
+            Origin::File(path) => {
+                let token = from_file(path, "have whoever makes the token write it there")?;
+                (token, format!("the token in {}", path.display()), "have a new one written there")
+            }
+            Origin::Command(words) => {
+                let token = program::output(words, ask).await.map_err(program::Failure::problem)?;
+                (token, format!("the token that `{}` gave", words[0]), "have it give a new one")
+            }
+        };
+        let token = shaped(&token, &name)?;
+        match Claims::read(&token).and_then(|claims| claims.expired(SystemTime::now())) {
+            Some(ago) => Err(missing(format!("{name} expired {ago} ago")).hint(remedy)),
+            None => Ok(token),
+        }
+    }
+}
+
+impl Issuer {
+    fn origin(self) -> Origin {
+        match self {
+            Self::CircleCi => Origin::CircleCi,
+            Self::GitHub => Origin::GitHub,
+            Self::ServiceAccount => Origin::ServiceAccount,
+        }
+    }
+}
+
+fn from_file(path: &Path, hint: &str) -> Result<Zeroizing<String>, Problem> {
+    file::read_secret(path)
+        .map(Zeroizing::new)
+        .map_err(|(cause, mend)| missing(cause).hint(if mend.is_empty() { hint.to_owned() } else { mend }))
+}
+
+/// The token without the blanks around it; anything else in it is no token.
+fn shaped(text: &str, name: &str) -> Result<SecretString, Problem> {
+    let token = SecretString::from(text.trim());
+    match token.expose_secret() {
+        "" => Err(missing(format!("{name} is empty"))),
+        text if !text.bytes().all(|c| c.is_ascii_graphic()) => {
+            Err(missing(format!("{name} is no identity token")).hint("it is one word of the form a.b.c"))
+        }
+        _ => Ok(token),
+    }
+}
+
+fn missing(cause: String) -> Problem {
+    Problem::new(Kind::Unauthenticated, cause)
+}

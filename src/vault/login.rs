@@ -1,0 +1,199 @@
+//! Login: the ways to a token of one's own, one request each (two more where a secret-id is wrapped)
+//! (<https://developer.hashicorp.com/vault/api-docs/auth>).
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use http::Method;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::answer::Grant;
+use super::given::Given;
+use super::server::{Call, Server, segments};
+use super::{Refusal, signed, wrapping};
+use crate::ask::Ask;
+use crate::aws;
+use crate::error::{Kind, Problem};
+use crate::identity::{self, Verifier};
+
+/// How a connection logs in.
+pub(super) struct Login {
+    /// The method's word in the config.
+    pub(super) name: &'static str,
+    /// The segments of the mount's path below `auth/`.
+    pub(super) mount: Vec<String>,
+    /// The namespace of the mount, where it is not the secrets' one.
+    pub(super) namespace: Option<String>,
+    pub(super) way: Way,
+}
+
+/// What each method shows.
+pub(super) enum Way {
+    AppRole { role_id: Given, secret_id: Option<Given>, is_wrapped: bool },
+    Aws { role: String, connection: Rc<aws::Connection>, server_id: Option<String> },
+    Cert { role: Option<String> },
+    Jwt { role: String, token: identity::Token },
+    Password { username: String, password: Given },
+}
+
+/// What a login sends.
+#[derive(Default)]
+struct Shown {
+    /// The user, who stands in the path.
+    user: Option<String>,
+    plain: Vec<(&'static str, String)>,
+    secret: Vec<(&'static str, SecretString)>,
+}
+
+impl Login {
+    /// Logs in; a refused login is not tried again, since servers lock a role after five.
+    ///
+    /// # Errors
+    /// What is to be shown cannot be had, or the server refuses it.
+    pub(super) async fn log_in(
+        &self,
+        server: &Server,
+        ask: &Ask<'_>,
+        namespace: Option<&str>,
+    ) -> Result<Grant, Problem> {
+        let shown = self.shown(server, ask).await?;
+        let mut path = segments("auth");
+        path.extend_from_slice(&self.mount);
+        path.push("login".to_owned());
+        path.extend(shown.user.clone());
+        let body: BTreeMap<&str, &str> = (shown.plain.iter().map(|(key, value)| (*key, value.as_str())))
+            .chain(shown.secret.iter().map(|(key, value)| (*key, value.expose_secret())))
+            .collect();
+        let body = serde_json::to_vec(&body)
+            .map(Zeroizing::new)
+            .map_err(|_| Problem::new(Kind::Malformed, "the login cannot be sent"))?;
+        let secrets: Vec<SecretString> = shown.secret.into_iter().map(|(_, value)| value).collect();
+        let call = Call {
+            method: Method::POST,
+            path: &path,
+            body: Some(body),
+            namespace,
+            token: None,
+            secrets: &secrets,
+            until: ask.limits.connect,
+        };
+        let answer = server.call(call).await?.map_err(|refusal| self.refused(&refusal))?;
+        if answer.is_wrapped() {
+            return Err(
+                self.unusable("the server wrapped its answer", "have the role answer without wrapping")
+            );
+        }
+        if answer.wants_second_factor() {
+            return Err(self.unusable(
+                "the login wants a second factor (MFA)",
+                "nobody is there to give one: log in by a role or user without MFA",
+            ));
+        }
+        answer.grant().ok_or_else(|| self.unusable("the answer holds no token", "check mount"))
+    }
+
+    async fn shown(&self, server: &Server, ask: &Ask<'_>) -> Result<Shown, Problem> {
+        let environment = ask.environment;
+        Ok(match &self.way {
+            Way::AppRole { role_id, secret_id, is_wrapped } => {
+                let role_id = role_id.read(environment, "role-id")?;
+                let mut secret = Vec::new();
+                if let Some(given) = secret_id {
+                    let given = given.read(environment, "secret-id")?;
+                    let secret_id = match is_wrapped {
+                        true => wrapping::secret_id(server, &given, &self.mount, ask.limits.connect).await?,
+                        false => given,
+                    };
+                    secret.push(("secret_id", secret_id));
+                }
+                // It names a role and is told in no error; where no secret-id is asked for, it opens the door alone.
+                secret.push(("role_id", role_id));
+                Shown { secret, ..Shown::default() }
+            }
+            Way::Aws { role, connection, server_id } => {
+                let session = connection.open(ask, Some("us-east-1")).await?;
+                // No global STS knows these partitions' identities.
+                let partition = session.config.region().map(AsRef::as_ref);
+                let partition =
+                    partition.filter(|region| region.starts_with("cn-") || region.starts_with("us-gov-"));
+                let region = connection.stated_region().or(partition);
+                let now = SystemTime::now();
+                let signed =
+                    signed::caller_identity(&session.credentials, region, server_id.as_deref(), now)?;
+                let plain = [
+                    ("role", role.clone()),
+                    ("iam_http_request_method", "POST".to_owned()),
+                    ("iam_request_url", signed.url),
+                    ("iam_request_body", signed.body),
+                ];
+                let secret = vec![("iam_request_headers", signed.headers)];
+                Shown { plain: plain.into(), secret, ..Shown::default() }
+            }
+            Way::Cert { .. } if !server.is_secure() => {
+                return Err(self.unusable("a certificate is shown over TLS only", "use an https:// address"));
+            }
+            Way::Cert { role } => {
+                let plain = role.iter().map(|role| ("name", role.clone())).collect();
+                Shown { plain, ..Shown::default() }
+            }
+            Way::Jwt { role, token } => {
+                let token = token.fetch(ask, Verifier::Vault).await?;
+                Shown {
+                    plain: vec![("role", role.clone())],
+                    secret: vec![("jwt", token)],
+                    ..Shown::default()
+                }
+            }
+            Way::Password { username, password } => {
+                let password = password.read(environment, "password")?;
+                let secret = vec![("password", password)];
+                Shown { user: Some(username.clone()), secret, ..Shown::default() }
+            }
+        })
+    }
+
+    fn unusable(&self, cause: &str, hint: &str) -> Problem {
+        Problem::new(Kind::Unauthenticated, self.named(cause)).hint(hint)
+    }
+
+    /// The server's refusal in its own words, with the remedy.
+    fn refused(&self, refusal: &Refusal) -> Problem {
+        let (kind, hint) = match refusal.state() {
+            Some(state) => state,
+            None => (Kind::Unauthenticated, self.remedy(refusal)),
+        };
+        let problem = refusal.problem(kind, hint);
+        Problem { cause: self.named(&problem.cause), ..problem }
+    }
+
+    fn remedy(&self, refusal: &Refusal) -> &'static str {
+        match (&self.way, refusal.status) {
+            (_, 404) => "check namespace, mount and address",
+            (Way::AppRole { .. }, 403) => {
+                "check mount and namespace; after five wrong logins the server locks the role for 15 minutes"
+            }
+            (Way::AppRole { .. }, _) => {
+                "check role-id, mount and namespace, and that the secret-id is neither used up nor expired"
+            }
+            (Way::Aws { .. }, _) => "check role, server-id, and that the role binds this AWS identity",
+            (Way::Cert { .. }, _) => {
+                "check client-cert and client-key, and that a role trusts the certificate's CA"
+            }
+            (Way::Jwt { .. }, 403) if self.name == "kubernetes" => {
+                "check that the role binds this service account and its namespace, and mount"
+            }
+            (Way::Jwt { .. }, 403) => "check mount and namespace",
+            (Way::Jwt { .. }, _) => "check role, and that its audience, issuer and claims fit the token",
+            (Way::Password { .. }, 403) => {
+                "check mount and namespace; after five wrong logins the server locks the user for 15 minutes"
+            }
+            (Way::Password { .. }, _) => "check username and password",
+        }
+    }
+
+    fn named(&self, cause: &str) -> String {
+        format!("login at auth/{}: {cause}", self.mount.join("/"))
+    }
+}
