@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::servers::request;
+use super::servers::{request, setting};
 
 /// A server that nobody has initialised yet. It ends with the test.
 pub(crate) struct OwnBao {
@@ -25,13 +25,9 @@ pub(crate) struct OwnBao {
 }
 
 impl OwnBao {
-    /// `None` where `TEST_BAO` names no server to start: the test is skipped, as [`super::servers::Bao::find`] does.
+    /// `None` where `TEST_BAO` names no server to start: the test is skipped.
     pub(crate) fn start() -> Option<Self> {
-        let Some(binary) = std::env::var_os("TEST_BAO").filter(|path| !path.is_empty()) else {
-            assert!(std::env::var_os("REQUIRE_ALL").is_none(), "TEST_BAO is not set: run tests/run.sh");
-            eprintln!("SKIPPED: TEST_BAO is not set: run tests/run.sh");
-            return None;
-        };
+        let binary = setting("TEST_BAO")?;
         let folder = tempfile::Builder::new().prefix("lease-bao").tempdir().unwrap();
         let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
         let (ca, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -85,8 +81,8 @@ impl Drop for OwnBao {
     }
 }
 
-/// Two ports that were free a moment ago.
-fn free_addresses() -> [String; 2] {
-    let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+/// Ports that were free a moment ago, `127.0.0.1:PORT`.
+pub(super) fn free_addresses<const N: usize>() -> [String; N] {
+    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     held.each_ref().map(|listener| listener.local_addr().unwrap().to_string())
 }

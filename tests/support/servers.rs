@@ -8,14 +8,15 @@ use serde_json::{Value, json};
 
 use super::Helper;
 
-/// The address in the variable; without one the test is skipped, loudly, and fails where nothing may be skipped.
-fn address(variable: &str) -> Option<String> {
-    let address = std::env::var(variable).ok().filter(|address| !address.is_empty());
-    if address.is_none() {
+/// Where something is, out of the variable; without it the test is skipped, loudly, and fails where nothing may be
+/// skipped.
+pub(super) fn setting(variable: &str) -> Option<String> {
+    let setting = std::env::var(variable).ok().filter(|setting| !setting.is_empty());
+    if setting.is_none() {
         assert!(std::env::var_os("REQUIRE_ALL").is_none(), "{variable} is not set: run tests/run.sh");
         eprintln!("SKIPPED: {variable} is not set: run tests/run.sh");
     }
-    address
+    setting
 }
 
 /// A name that no other test uses.
@@ -50,7 +51,7 @@ pub(crate) struct Moto {
 
 impl Moto {
     pub(crate) fn find() -> Option<Self> {
-        address("TEST_MOTO_URL").map(|url| Self { url })
+        setting("TEST_MOTO_URL").map(|url| Self { url })
     }
 
     /// Calls Secrets Manager in the region; moto checks no signature, but reads the region from it.
@@ -96,7 +97,7 @@ pub(crate) struct Bao {
 
 impl Bao {
     pub(crate) fn find() -> Option<Self> {
-        let address = address("TEST_BAO_ADDR")?;
+        let address = setting("TEST_BAO_ADDR")?;
         let token = std::env::var("TEST_BAO_TOKEN").unwrap_or_else(|_| "root".to_owned());
         Some(Self { address, token })
     }
@@ -138,16 +139,20 @@ impl Bao {
         name
     }
 
-    /// How many leases there are below the path.
-    pub(crate) fn leases(&self, path: &str) -> usize {
+    /// The ids of the leases below the path.
+    pub(crate) fn leases(&self, path: &str) -> Vec<String> {
         let url = format!("{}/v1/sys/leases/lookup/{path}", self.address);
-        match request("LIST", &url, &[("X-Vault-Token", &self.token)], "") {
-            (404, _) => 0,
-            (200, answer) => {
-                serde_json::from_str::<Value>(&answer).unwrap()["data"]["keys"].as_array().map_or(0, Vec::len)
-            }
-            (status, answer) => panic!("{path}: {status} {answer}"),
+        let (status, answer) = request("LIST", &url, &[("X-Vault-Token", &self.token)], "");
+        if status == 404 {
+            return Vec::new();
         }
+        assert_eq!(status, 200, "{path}: {answer}");
+        let keys = serde_json::from_str::<Value>(&answer).unwrap()["data"]["keys"].take();
+        serde_json::from_value::<Vec<String>>(keys)
+            .unwrap()
+            .iter()
+            .map(|key| format!("{path}/{key}"))
+            .collect()
     }
 
     /// A token that may do what the policy says and no more.

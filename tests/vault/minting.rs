@@ -44,12 +44,12 @@ impl Otp {
     }
 
     fn leases(&self) -> usize {
-        self.bao.leases(&self.path())
+        self.bao.leases(&self.path()).len()
     }
 }
 
 /// Asks, and is gone before the answer.
-fn get_and_hang_up(helper: &Helper) -> Answer {
+pub(super) fn get_and_hang_up(helper: &Helper) -> Answer {
     let mut child = helper.command(&["get"]).spawn().unwrap();
     drop(child.stdout.take());
     child.stdin.take().unwrap().write_all(b"ghcr.io").unwrap();
