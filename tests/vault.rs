@@ -1,6 +1,7 @@
 //! Credentials in Vault and OpenBao.
 
 mod connections;
+mod database;
 mod kv;
 mod minting;
 mod paths;

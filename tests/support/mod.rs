@@ -2,6 +2,7 @@
 
 pub(crate) mod hostile;
 pub(crate) mod own_bao;
+pub(crate) mod own_postgres;
 pub(crate) mod proxy;
 pub(crate) mod relay;
 pub(crate) mod servers;
