@@ -1,7 +1,8 @@
 //! One look-up under one deadline.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -10,7 +11,7 @@ use crate::config::{Config, DEFAULT_TIMEOUT, Rule};
 use crate::credential::{Credential, Lease};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
-use crate::error::{Error, Failure, Kind, Problem};
+use crate::error::{Error, Failure};
 use crate::registry::Registry;
 use crate::resolve::{self, Bounds};
 
@@ -56,12 +57,14 @@ impl<'a> Session<'a> {
     /// As [`resolve::credential`]; a mint during which a signal came is given back and is one too.
     pub fn fetch(&self, rule: &Rule, registry: &Registry) -> Result<Credential, Error> {
         let bounds = self.bounds();
-        let coming = resolve::credential(rule, registry, self.environment, bounds);
+        let coming =
+            |signals| resolve::credential(rule, registry, self.environment, bounds, Interruption(signals));
         if !rule.source.mints() {
-            return block_on(coming)?;
+            let watched = || if rule.source.logs_in() { signals() } else { Vec::new() };
+            return block_on(async { coming(watched()).await })?;
         }
         block_on(async {
-            let (fetched, signalled) = held_back(coming).await;
+            let (fetched, signalled) = held_back(coming(Vec::new())).await;
             let credential = fetched?;
             if !signalled {
                 return Ok(credential);
@@ -70,8 +73,7 @@ impl<'a> Session<'a> {
                 resolve::give_back(rule, lease, registry, self.environment).await;
             }
             let place = rule.source.place(registry).unwrap_or_default();
-            let problem = Problem::new(Kind::Unavailable, "ended by a signal");
-            Err(Error::Failed(Failure { source: rule.source.name(), place, problem }))
+            Err(Error::Failed(Failure { source: rule.source.name(), place, problem: resolve::signalled() }))
         })?
     }
 
@@ -89,17 +91,35 @@ impl<'a> Session<'a> {
 /// Does the work to its end, and says whether INT, TERM or HUP came meanwhile: a process that one of them ends in the
 /// middle of a mint leaks a credential that no lease knows.
 async fn held_back<T>(work: impl Future<Output = T>) -> (T, bool) {
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    // What cannot be held back ends the process, as it would have anyway.
-    let mut signals: Vec<Signal> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+    let mut signals = signals();
     let (mut work, mut came) = (pin!(work), false);
     poll_fn(move |context| {
-        for signal in &mut signals {
-            came |= signal.poll_recv(context).is_ready();
-        }
+        came |= has_come(&mut signals, context);
         work.as_mut().poll(context).map(|done| (done, came))
     })
     .await
+}
+
+/// What ends a read in the middle: one of the signals, where a login would be left behind; it is given back first.
+struct Interruption(Vec<Signal>);
+
+impl Future for Interruption {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if has_come(&mut self.0, context) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// The signals that ask a process to end; what cannot be caught ends it, as it would have anyway.
+fn signals() -> Vec<Signal> {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect()
+}
+
+fn has_come(signals: &mut [Signal], context: &mut Context<'_>) -> bool {
+    // Each must be asked, so that each wakes us.
+    signals.iter_mut().fold(false, |came, signal| signal.poll_recv(context).is_ready() || came)
 }
 
 /// Runs the future on this thread. A name look-up that hangs in the system's resolver is left behind.

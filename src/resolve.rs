@@ -1,5 +1,6 @@
 //! The policy: registry → rule → source → credential.
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use crate::ask::Ask;
@@ -7,7 +8,7 @@ use crate::config::{OnError, Rule};
 use crate::credential::{Credential, Lease};
 use crate::deadline::{Deadline, Limits};
 use crate::environment::Environment;
-use crate::error::{Error, Failure};
+use crate::error::{Error, Failure, Kind, Problem};
 use crate::log;
 use crate::registry::Registry;
 
@@ -23,7 +24,7 @@ pub struct Bounds {
     pub mint: Deadline,
 }
 
-/// Fetches what the rule's source gives for the registry.
+/// Fetches what the rule's source gives for the registry, unless it is interrupted.
 ///
 /// # Errors
 /// [`Error::NotFound`] where it has none, else [`Error::Failed`].
@@ -32,6 +33,7 @@ pub async fn credential(
     registry: &Registry,
     environment: &Environment,
     bounds: Bounds,
+    interrupted: impl Future<Output = ()>,
 ) -> Result<Credential, Error> {
     let source = rule.source.as_ref();
     let place = source.place(registry).unwrap_or_default();
@@ -39,13 +41,23 @@ pub async fn credential(
     let answer = if source.mints() { bounds.mint } else { bounds.answer };
     let ask = Ask::new(registry, environment, Limits { connect: bounds.answer, answer });
     // The client keeps to the same deadline and knows more to say; this one holds for whatever sends nothing.
-    let fetched = tokio::time::timeout_at(answer.at().into(), source.get(&ask)).await;
+    let fetched = tokio::select! {
+        fetched = tokio::time::timeout_at(answer.at().into(), source.get(&ask)) => {
+            fetched.unwrap_or_else(|_| Err(answer.problem()))
+        }
+        () = interrupted => Err(signalled()),
+    };
     ask.tidy_up().await;
-    match fetched.unwrap_or_else(|_| Err(answer.problem())) {
+    match fetched {
         Ok(Some(credential)) => Ok(credential),
         Ok(None) => Err(Error::NotFound),
         Err(problem) => Err(Error::Failed(Failure { source: source.name(), place, problem })),
     }
+}
+
+/// What a look-up ends in that a signal ended.
+pub fn signalled() -> Problem {
+    Problem::new(Kind::Unavailable, "ended by a signal")
 }
 
 /// What a failure means to the client, as the rule has it.

@@ -79,6 +79,11 @@ pub trait Source {
         false
     }
 
+    /// Whether a fetch begins with a login that is to be given back.
+    fn logs_in(&self) -> bool {
+        false
+    }
+
     /// Whether the place of the password differs from host to host.
     fn is_per_host(&self) -> bool {
         false

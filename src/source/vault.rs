@@ -94,6 +94,10 @@ impl Source for Vault {
         self.method != Verb::Get
     }
 
+    fn logs_in(&self) -> bool {
+        self.connection.logs_in()
+    }
+
     fn is_per_host(&self) -> bool {
         self.path.iter().any(Template::uses_host)
     }

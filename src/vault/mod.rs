@@ -120,6 +120,11 @@ impl Connection {
         Ok(session)
     }
 
+    /// Whether it comes to its token by a login.
+    pub fn logs_in(&self) -> bool {
+        matches!(self.auth, Auth::Login(_))
+    }
+
     /// Takes a lease back, with the login that it hangs on.
     ///
     /// # Errors
