@@ -24,6 +24,7 @@ use crate::error::{Kind, Problem};
 use crate::http::{Proxies, SdkClient, Trust, server_url};
 use crate::identity::{self, Verifier};
 use crate::keys::{Keys, Read};
+use crate::log;
 
 /// The variables that name a region, in the SDK's own order.
 const REGION_VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
@@ -159,6 +160,7 @@ impl Connection {
             let (external_id, name) = (self.external_id.as_deref(), self.session_name(ask));
             held = role::by_credentials(&config, role, &held, external_id, &name).await?;
         }
+        log::event(|| format!("aws: as {}", held.who));
         let provider = SharedCredentialsProvider::new(held.credentials.clone());
         let config = config.into_builder().credentials_provider(provider).build();
         Ok(Session { config, credentials: held.credentials, who: held.who })

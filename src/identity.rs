@@ -97,6 +97,9 @@ impl Token {
             (Some(issuer), ..) => issuer.origin(),
             (_, Some(variable), ..) => Origin::Variable(variable),
             (_, _, Some(path), _) => Origin::File(path),
+            (_, _, _, Some(words)) if words.len() == 1 && words[0].contains(' ') => {
+                return Err(table.mistake("command", "is one program: write it as [\"prog\", \"arg\"]"));
+            }
             (_, _, _, Some(words)) => Origin::Command(
                 program::located(words, folder, home)
                     .map_err(|why| table.mistake("command", &format!("names no program: {why}")))?,

@@ -17,6 +17,7 @@ use crate::ask::Ask;
 use crate::aws;
 use crate::error::{Kind, Problem};
 use crate::identity::{self, Verifier};
+use crate::log;
 
 /// How a connection logs in.
 pub(super) struct Login {
@@ -92,6 +93,12 @@ impl Login {
             ));
         }
         answer.grant().ok_or_else(|| self.unusable("the answer holds no token", "check mount"))
+    }
+
+    /// Says in the log that it worked.
+    pub(super) fn tell(&self, grant: &Grant) {
+        let lifetime = grant.lifetime.map(|time| format!(" for {} s", time.as_secs())).unwrap_or_default();
+        log::event(|| format!("vault: logged in at auth/{}{lifetime}", self.mount.join("/")));
     }
 
     async fn shown(&self, server: &Server, ask: &Ask<'_>) -> Result<Shown, Problem> {

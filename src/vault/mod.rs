@@ -108,6 +108,7 @@ impl Connection {
             (None, Auth::Login(login)) => {
                 let at = login.namespace.clone().or_else(|| namespace.clone());
                 let grant = login.log_in(&server, ask, at.as_deref()).await?;
+                login.tell(&grant);
                 let login = Login { token: grant.token, lifetime: grant.lifetime, is_batch: grant.is_batch };
                 let (uses, is_ours) = (Cell::new(grant.uses), Cell::new(true));
                 Standing::LoggedIn { login, namespace: at, uses, is_ours }
