@@ -109,10 +109,13 @@ impl fmt::Display for Error {
 
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = shorten(&self.place, 120);
         let mut problem = self.problem.clone();
         // The remedy comes last and must survive the cut: a long cause gives way first.
-        problem.cause = shorten(&problem.cause, 260);
-        write!(out, "{}: {}: {problem}", self.source, shorten(&self.place, 120))
+        let cause = std::mem::take(&mut problem.cause);
+        let rest = format!("{}: {place}: {problem}\n", self.source).len();
+        problem.cause = shorten(&cause, LINE_LIMIT.saturating_sub(rest).max(120));
+        write!(out, "{}: {place}: {problem}", self.source)
     }
 }
 
@@ -166,6 +169,16 @@ mod tests {
     fn a_long_cause_gives_way_and_the_remedy_stays() {
         let line = failed(&"p".repeat(4000), &"ü".repeat(4000), "ask for read").line();
         assert!(line.len() <= LINE_LIMIT && line.ends_with("hint: ask for read\n"), "{line}");
+    }
+
+    #[test]
+    fn a_cause_is_as_long_as_the_rest_leaves_room_for() {
+        let (cause, hint) = ("c".repeat(330), "h".repeat(100));
+        let line = failed("place", &cause, &hint).line();
+        assert_eq!(line, format!("vault: place: {cause}; hint: {hint}\n"));
+        let line = failed(&"p".repeat(120), &"c".repeat(400), &"h".repeat(180)).line();
+        assert_eq!(line.len(), LINE_LIMIT);
+        assert!(line.ends_with(&format!("…; hint: {}\n", "h".repeat(180))), "{line}");
     }
 
     #[test]
