@@ -118,8 +118,12 @@ fn signals() -> Vec<Signal> {
 }
 
 fn has_come(signals: &mut [Signal], context: &mut Context<'_>) -> bool {
-    // Each must be asked, so that each wakes us.
-    signals.iter_mut().fold(false, |came, signal| signal.poll_recv(context).is_ready() || came)
+    let mut came = false;
+    for signal in signals {
+        // Each must be asked, so that each wakes us.
+        came |= signal.poll_recv(context).is_ready();
+    }
+    came
 }
 
 /// Runs the future on this thread. A name look-up that hangs in the system's resolver is left behind.
