@@ -23,19 +23,9 @@ pub struct Lease {
     pub duration: Duration,
     /// Whether the source lets it be renewed.
     pub is_renewable: bool,
-    /// The login that it hangs on, where it was made with one; it ends with it.
-    pub login: Option<Login>,
-}
-
-/// A token that a login gave.
-#[derive(Clone)]
-pub struct Login {
-    /// The token.
-    pub token: SecretString,
-    /// How long it lives; `None` for ever.
-    pub lifetime: Option<Duration>,
-    /// Whether it is one that the server keeps no record of, and so cannot take back.
-    pub is_batch: bool,
+    /// What it takes to renew it and to give it back, in words that only its connection understands; a token is among
+    /// them. `None` where it is not ours to give back.
+    pub holder: Option<SecretString>,
 }
 
 impl Credential {

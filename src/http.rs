@@ -10,7 +10,7 @@ mod sdk;
 mod trust;
 
 pub use dns::ServerName;
-pub use proxy::Proxies;
+pub use proxy::{PROXY_VARIABLES, Proxies};
 pub use repeat::Repeat;
 pub(crate) use sdk::{Carried, Through};
 pub use sdk::{SdkClient, SwitchedOff};
@@ -58,14 +58,6 @@ pub struct Settings {
     pub socket: Option<PathBuf>,
     /// A connection that does not stand by then is given up.
     pub connect: Deadline,
-}
-
-impl Settings {
-    /// For a server that listens at a Unix socket: no proxy, and no TLS.
-    pub fn socket(path: PathBuf, connect: Deadline) -> Self {
-        let (proxies, trust) = (Arc::default(), Trust::default());
-        Self { proxies, trust, server_name: None, socket: Some(path), connect }
-    }
 }
 
 /// What a server answered.

@@ -70,7 +70,7 @@ impl<'a> Session<'a> {
                 return Ok(credential);
             }
             if let Some(lease) = &credential.lease {
-                resolve::give_back(rule, lease, registry, self.environment).await;
+                resolve::give_back(lease).await;
             }
             let place = rule.source.place(registry).unwrap_or_default();
             Err(Error::Failed(Failure { source: rule.source.name(), place, problem: resolve::signalled() }))
@@ -78,9 +78,9 @@ impl<'a> Session<'a> {
     }
 
     /// Gives a lease back.
-    pub fn give_back(&self, rule: &Rule, lease: &Lease, registry: &Registry) {
+    pub fn give_back(&self, lease: &Lease) {
         // Without a runtime nothing was fetched either.
-        let _ = block_on(resolve::give_back(rule, lease, registry, self.environment));
+        let _ = block_on(resolve::give_back(lease));
     }
 
     fn bounds(&self) -> Bounds {

@@ -112,7 +112,7 @@ fn get(asked: &str, output: &mut dyn Write, session: &Session<'_>) -> Result<io:
     let written = write_found(output, asked, &credential);
     if let (Err(_), Some(lease)) = (&written, &credential.lease) {
         // Nobody has the answer, so nobody would give it back.
-        session.give_back(rule, lease, &registry);
+        session.give_back(lease);
     }
     Ok(written)
 }
@@ -161,7 +161,7 @@ fn store(text: &str, session: &Session<'_>) -> Result<(), Error> {
         fetched => fetched?,
     };
     if let Some(lease) = &credential.lease {
-        session.give_back(rule, lease, &registry);
+        session.give_back(lease);
         return judge_username(rule, &username, &registry, session);
     }
     if credential.is(&username, &secret) {

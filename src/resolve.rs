@@ -11,6 +11,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Failure, Kind, Problem};
 use crate::log;
 use crate::registry::Registry;
+use crate::vault;
 
 /// How long giving a lease back may take; with the longest mint it stays below what clients wait for (30 s).
 const GIVE_BACK_LIMIT: Duration = Duration::from_secs(4);
@@ -72,16 +73,12 @@ pub fn soften(rule: &Rule, error: Error) -> Error {
 }
 
 /// Gives a lease back; a failure is only logged, since nobody is left to be told.
-pub async fn give_back(rule: &Rule, lease: &Lease, registry: &Registry, environment: &Environment) {
+pub async fn give_back(lease: &Lease) {
     let limit = Deadline::new(Instant::now(), GIVE_BACK_LIMIT);
-    let ask = Ask::new(registry, environment, Limits { connect: limit, answer: limit });
-    let given = tokio::time::timeout_at(limit.at().into(), rule.source.give_back(lease, &ask)).await;
-    ask.tidy_up().await;
+    let given = tokio::time::timeout_at(limit.at().into(), vault::give_back(lease, limit)).await;
     match given {
-        Ok(Ok(())) => log::event(|| format!("{}: lease {} given back", rule.source.name(), lease.id)),
-        Ok(Err(problem)) => {
-            log::event(|| format!("{}: lease {} not given back: {problem}", rule.source.name(), lease.id))
-        }
-        Err(_) => log::event(|| format!("{}: lease {} not given back in time", rule.source.name(), lease.id)),
+        Ok(Ok(())) => log::event(|| format!("lease {} given back", lease.id)),
+        Ok(Err(problem)) => log::event(|| format!("lease {} not given back: {problem}", lease.id)),
+        Err(_) => log::event(|| format!("lease {} not given back in time", lease.id)),
     }
 }

@@ -5,12 +5,13 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::is_local_name;
 
 /// A certificate's name and the host behind it.
-#[derive(Clone)]
+#[derive(Clone, Deserialize, Serialize)]
 pub struct ServerName {
     /// What the certificate says, and so the URL's host.
     pub name: String,

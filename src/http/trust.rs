@@ -8,6 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 
 use secrecy::zeroize::Zeroizing;
+use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
@@ -25,7 +26,7 @@ const SYSTEM_BUNDLES: [&str; 6] = [
 ];
 
 /// Whose certificates are believed.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 pub struct Trust {
     /// Bundles; with folders, all there is.
     pub files: Vec<PathBuf>,
@@ -36,7 +37,7 @@ pub struct Trust {
 }
 
 /// A client certificate and its key, as files.
-#[derive(Clone)]
+#[derive(Clone, Deserialize, Serialize)]
 pub struct Identity {
     /// The certificate chain, PEM.
     pub certificate: PathBuf,

@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use crate::ask::Ask;
-use crate::credential::{Credential, Lease};
+use crate::credential::Credential;
 use crate::environment::Environment;
 use crate::error::Problem;
 use crate::keys::{Keys, Read};
@@ -102,11 +102,6 @@ pub trait Source {
     /// Whether `list` names the rule's registry.
     fn is_listed(&self, _environment: &Environment) -> bool {
         true
-    }
-
-    /// Gives a lease back.
-    fn give_back<'a>(&'a self, _lease: &'a Lease, _ask: &'a Ask<'a>) -> Coming<'a, Result<(), Problem>> {
-        Box::pin(async { Ok(()) })
     }
 }
 

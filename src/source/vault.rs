@@ -109,10 +109,6 @@ impl Source for Vault {
     fn stated_username(&self, _: &Environment) -> Option<String> {
         self.username.clone()
     }
-
-    fn give_back<'a>(&'a self, lease: &'a Lease, ask: &'a Ask<'a>) -> Coming<'a, Result<(), Problem>> {
-        Box::pin(self.connection.give_back(lease, ask))
-    }
 }
 
 impl Vault {
@@ -159,9 +155,11 @@ impl Vault {
                 Ok(Credential { lease: Some(lease), ..credential })
             }
             (Ok(credential), None) => Ok(credential),
-            (Err(problem), Some(lease)) if session.owns_leases() => {
+            (Err(problem), Some(lease)) if lease.holder.is_some() => {
+                session.keep();
                 // Nobody could use it, so nobody would give it back.
-                session.give_back(&lease).await.map_err(|why| not_given_back(&problem, &lease, &why))?;
+                let given = vault::give_back(&lease, ask.limits.answer).await;
+                given.map_err(|why| not_given_back(&problem, &lease, &why))?;
                 Err(problem)
             }
             (Err(problem), _) => Err(problem),

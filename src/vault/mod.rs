@@ -4,7 +4,9 @@ mod address;
 mod answer;
 mod auth;
 mod given;
+mod lease;
 mod login;
+mod reach;
 mod refusal;
 mod server;
 mod session;
@@ -13,29 +15,25 @@ mod token;
 mod wrapping;
 
 pub use answer::Answer;
+pub use lease::{give_back, renew};
 pub use refusal::Refusal;
 pub use session::Session;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
-
-use url::Url;
 
 use crate::ask::Ask;
 use crate::aws;
-use crate::credential::{Lease, Login};
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
 use crate::file;
-use crate::http::{self, Client, Identity, Proxies, ServerName, Settings, Trust};
+use crate::http::{self, Identity, Proxies, ServerName, Trust};
 use crate::keys::{Keys, Read};
 use address::Address;
 use auth::Auth;
-use server::Server;
-use session::Standing;
+use reach::Reach;
+use session::{LoggedIn, Standing};
 use token::Token;
 
 /// What the rest of the config tells a connection.
@@ -102,20 +100,18 @@ impl Connection {
             Auth::Token(token) => Some(Standing::Given(token.read(ask.environment)?)),
             Auth::Login(_) => None,
         };
-        let server = self.server(ask, address)?;
-        let namespace = self.namespace(ask.environment);
+        let reach = self.reach(ask.environment, address)?;
+        let server = reach.server(ask.limits.connect)?;
         let standing = match (given, &self.auth) {
             (None, Auth::Login(login)) => {
-                let at = login.namespace.clone().or_else(|| namespace.clone());
-                let grant = login.log_in(&server, ask, at.as_deref()).await?;
+                let namespace = login.namespace.clone().or_else(|| reach.namespace.clone());
+                let grant = login.log_in(&server, ask, namespace.as_deref()).await?;
                 login.tell(&grant);
-                let login = Login { token: grant.token, lifetime: grant.lifetime, is_batch: grant.is_batch };
-                let (uses, is_ours) = (Cell::new(grant.uses), Cell::new(true));
-                Standing::LoggedIn { login, namespace: at, uses, is_ours }
+                Standing::LoggedIn(LoggedIn::new(grant, namespace))
             }
             (given, _) => given.unwrap_or(Standing::Nobody),
         };
-        let session = Rc::new(Session { server, namespace, standing, limits: ask.limits });
+        let session = Rc::new(Session { server, reach, standing, limits: ask.limits });
         let at_the_end = Rc::clone(&session);
         ask.afterwards(async move { at_the_end.log_out().await });
         Ok(session)
@@ -124,28 +120,6 @@ impl Connection {
     /// Whether it comes to its token by a login.
     pub fn logs_in(&self) -> bool {
         matches!(self.auth, Auth::Login(_))
-    }
-
-    /// Takes a lease back, with the login that it hangs on.
-    ///
-    /// # Errors
-    /// As [`Self::open`], or the server's refusal.
-    pub async fn give_back(&self, lease: &Lease, ask: &Ask<'_>) -> Result<(), Problem> {
-        let (Some(login), Auth::Login(stated)) = (&lease.login, &self.auth) else {
-            return self.open(ask).await?.give_back(lease).await;
-        };
-        let server = self.server(ask, self.address(ask.environment)?)?;
-        let namespace = self.namespace(ask.environment);
-        let at = stated.namespace.clone().or_else(|| namespace.clone());
-        let (uses, is_ours) = (Cell::new(None), Cell::new(false));
-        let standing = Standing::LoggedIn { login: login.clone(), namespace: at, uses, is_ours };
-        Session { server, namespace, standing, limits: ask.limits }.give_back(lease).await
-    }
-
-    fn server(&self, ask: &Ask<'_>, address: Address) -> Result<Server, Problem> {
-        let (base, settings) = self.settings(ask, address)?;
-        let client = Client::new(settings, base.scheme() == "https")?;
-        Ok(Server::new(client, base))
     }
 
     fn namespace(&self, environment: &Environment) -> Option<String> {
@@ -181,13 +155,13 @@ impl Connection {
     }
 
     /// How to reach the server; a name for its certificate takes the host's place in the URL.
-    fn settings(&self, ask: &Ask<'_>, address: Address) -> Result<(Url, Settings), Problem> {
-        let (environment, connect) = (ask.environment, ask.limits.connect);
-        let mut base = match address {
+    fn reach(&self, environment: &Environment, address: Address) -> Result<Reach, Problem> {
+        let namespace = self.namespace(environment);
+        let mut url = match address {
             Address::Url(url) => url,
-            Address::Socket(path) => return Ok((behind_socket()?, Settings::socket(path, connect))),
+            Address::Socket(path) => return Reach::socket(path, namespace),
         };
-        let proxies = Arc::new(Proxies::from_environment(environment));
+        let proxies = Proxies::from_environment(environment);
         let mut trust = self.trust(environment);
         trust.identity = self.identity(environment)?;
         let name = self
@@ -195,31 +169,31 @@ impl Connection {
             .clone()
             .or_else(|| read(environment, "TLS_SERVER_NAME").map(|(_, name)| name));
         let server_name = match name {
-            Some(name) if base.scheme() == "https" => {
-                if let Some(proxy) = proxies.name_for(&base)? {
+            Some(name) if url.scheme() == "https" => {
+                if let Some(proxy) = proxies.name_for(&url)? {
                     return Err(Problem::new(
                         Kind::Malformed,
                         format!("tls-server-name does not work through the proxy {proxy}"),
                     )
                     .hint("name the host in NO_PROXY, or use the certificate's name in the address"));
                 }
-                let host = base.host_str().unwrap_or_default().to_owned();
+                let host = url.host_str().unwrap_or_default().to_owned();
                 let misnamed = || {
                     Problem::new(Kind::Malformed, "tls-server-name is no host name")
                         .hint("set it to a name that stands in the server's certificate")
                 };
-                base.set_host(Some(&name)).map_err(|_| misnamed())?;
+                url.set_host(Some(&name)).map_err(|_| misnamed())?;
                 // An address would be connected to, instead of the one that the connection names.
-                if base.domain().is_none() {
+                if url.domain().is_none() {
                     return Err(misnamed());
                 }
                 // What stays on this machine needs no proxy, whatever its certificate is called.
-                Some(ServerName { name: base.host_str().unwrap_or_default().to_owned(), host })
+                Some(ServerName { name: url.host_str().unwrap_or_default().to_owned(), host })
             }
             _ => None,
         };
-        let proxies = if server_name.is_some() { Arc::new(Proxies::default()) } else { proxies };
-        Ok((base, Settings { proxies, trust, server_name, socket: None, connect }))
+        let proxies = if server_name.is_some() { BTreeMap::new() } else { Reach::proxies(environment) };
+        Ok(Reach { url, socket: None, trust, server_name, proxies, namespace })
     }
 
     fn trust(&self, environment: &Environment) -> Trust {
@@ -247,11 +221,6 @@ impl Connection {
             }
         }
     }
-}
-
-/// What stands in requests that go to a socket; nothing listens to it.
-fn behind_socket() -> Result<Url, Problem> {
-    http::server_url("http://localhost").ok_or_else(|| Problem::new(Kind::Malformed, "no address"))
 }
 
 /// A variable of both clients: `BAO_…` first, as OpenBao's own client reads it, then `VAULT_…`.

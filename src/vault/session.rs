@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 use http::Method;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::answer::Grant;
+use super::lease::{self, Holder};
+use super::reach::Reach;
 use super::server::{Call, Server, segments};
 use super::{Answer, Refusal};
-use crate::credential::{Lease, Login};
+use crate::credential::Lease;
 use crate::deadline::{Deadline, Limits};
-use crate::error::{Kind, Problem};
+use crate::error::Problem;
 use crate::log;
 
 /// How long giving a login back may take, once the credential is there.
@@ -23,8 +26,7 @@ const LATE_LOG_OUT_LIMIT: Duration = Duration::from_secs(1);
 /// A connection that is logged in, or needs no login.
 pub struct Session {
     pub(super) server: Server,
-    /// Where the secrets are.
-    pub(super) namespace: Option<String>,
+    pub(super) reach: Reach,
     pub(super) standing: Standing,
     pub(super) limits: Limits,
 }
@@ -34,17 +36,31 @@ pub(super) enum Standing {
     /// One that was given, and stays.
     Given(SecretString),
     /// One that a login gave.
-    LoggedIn {
-        login: Login,
-        /// The namespace of the login.
-        namespace: Option<String>,
-        /// How many more requests it is good for; `None` for any number.
-        uses: Cell<Option<u64>>,
-        /// Whether it is to be taken back at the end.
-        is_ours: Cell<bool>,
-    },
+    LoggedIn(LoggedIn),
     /// None: what stands in between adds its own.
     Nobody,
+}
+
+/// A login.
+pub(super) struct LoggedIn {
+    pub(super) token: SecretString,
+    /// How long it lives; `None` for ever.
+    pub(super) lifetime: Option<Duration>,
+    /// Whether its token is one that the server keeps no record of, and so cannot take back.
+    pub(super) is_batch: bool,
+    /// Where it happened.
+    pub(super) namespace: Option<String>,
+    /// How many more requests it is good for; `None` for any number.
+    uses: Cell<Option<u64>>,
+    /// Whether it is to be given back at the end.
+    is_ours: Cell<bool>,
+}
+
+impl LoggedIn {
+    pub(super) fn new(grant: Grant, namespace: Option<String>) -> Self {
+        let Grant { token, lifetime, is_batch, uses } = grant;
+        Self { token, lifetime, is_batch, namespace, uses: Cell::new(uses), is_ours: Cell::new(true) }
+    }
 }
 
 impl Session {
@@ -74,7 +90,7 @@ impl Session {
     /// Asks what `bao kv get` asks first; whoever may touch something below the mount may ask.
     pub async fn versioned_path(&self, path: &[String]) -> Option<Vec<String>> {
         // This question and the read after it.
-        if matches!(&self.standing, Standing::LoggedIn { uses, .. } if uses.get().is_some_and(|left| left < 2))
+        if matches!(&self.standing, Standing::LoggedIn(login) if login.uses.get().is_some_and(|left| left < 2))
         {
             return None;
         }
@@ -97,87 +113,41 @@ impl Session {
     /// The answer's lease: it ends with the login that made it, whatever it says itself.
     pub fn lease(&self, answer: &Answer) -> Option<Lease> {
         let leased = answer.leased()?;
-        let login = match &self.standing {
-            Standing::LoggedIn { login, .. } => Some(login.clone()),
+        let lifetime = match &self.standing {
+            Standing::LoggedIn(login) => login.lifetime,
             Standing::Given(_) | Standing::Nobody => None,
         };
-        let lifetime = login.as_ref().and_then(|login| login.lifetime);
         Some(Lease {
             id: leased.id.clone(),
             duration: lifetime.map_or(leased.duration, |lifetime| lifetime.min(leased.duration)),
             is_renewable: leased.is_renewable,
-            login,
+            holder: Holder::of(self).and_then(|holder| holder.sealed()),
         })
     }
 
     /// Leaves the login in place: a lease hangs on it.
     pub fn keep(&self) {
-        if let Standing::LoggedIn { is_ours, .. } = &self.standing {
-            is_ours.set(false);
+        if let Standing::LoggedIn(login) = &self.standing {
+            login.is_ours.set(false);
         }
-    }
-
-    /// Whether leases are ours to give back: without a token of our own they belong to a Vault Agent or Proxy, which
-    /// hands the same one to all its clients.
-    pub fn owns_leases(&self) -> bool {
-        !matches!(self.standing, Standing::Nobody)
-    }
-
-    /// Takes a lease back: with the login that it hangs on, where there is one, since no policy need allow that.
-    ///
-    /// # Errors
-    /// The server's refusal, or that it was not reached.
-    pub async fn give_back(&self, lease: &Lease) -> Result<(), Problem> {
-        let until = self.limits.answer;
-        let answer = match &self.standing {
-            Standing::Nobody => {
-                return Err(Problem::new(Kind::Denied, "it is not ours: no token was sent"));
-            }
-            Standing::LoggedIn { login, namespace, is_ours, .. } if !login.is_batch => {
-                is_ours.set(false);
-                self.revoke_self(login, namespace.as_deref(), until).await?
-            }
-            Standing::LoggedIn { .. } | Standing::Given(_) => {
-                let body = json!({ "lease_id": lease.id });
-                self.call(Method::PUT, &segments("sys/leases/revoke"), Some(&body), until).await?
-            }
-        };
-        answer.map(drop).map_err(|refusal| Problem::new(Kind::Denied, refusal.cause))
     }
 
     /// Gives the login back, unless a lease hangs on it; a failure is only logged, since its token ends by itself.
     pub async fn log_out(&self) {
-        let Standing::LoggedIn { login, namespace, uses, is_ours } = &self.standing else { return };
+        let Standing::LoggedIn(login) = &self.standing else { return };
         // A batch token cannot be taken back, and one that is used up is gone.
-        if login.is_batch || uses.get() == Some(0) || !is_ours.replace(false) {
+        if login.is_batch || login.uses.get() == Some(0) || !login.is_ours.replace(false) {
             return;
         }
         let late = self.limits.connect.is_over();
         let limit = Deadline::new(Instant::now(), if late { LATE_LOG_OUT_LIMIT } else { LOG_OUT_LIMIT });
-        let told = match self.revoke_self(login, namespace.as_deref(), limit).await {
+        let namespace = login.namespace.as_deref();
+        let told = match lease::revoke_self(&self.server, &login.token, namespace, limit).await {
             Ok(Ok(_)) => "login given back".to_owned(),
             Ok(Err(refusal)) => format!("login not given back: {}", refusal.cause),
             Err(problem) => format!("login not given back: {problem}"),
         };
         log::event(|| format!("vault: {told}"));
-    }
-
-    async fn revoke_self(
-        &self,
-        login: &Login,
-        namespace: Option<&str>,
-        until: Deadline,
-    ) -> Result<Result<Answer, Refusal>, Problem> {
-        let call = Call {
-            method: Method::POST,
-            path: &segments("auth/token/revoke-self"),
-            body: None,
-            namespace,
-            token: Some(&login.token),
-            secrets: &[],
-            until,
-        };
-        self.server.call(call).await
     }
 
     async fn call(
@@ -189,14 +159,14 @@ impl Session {
     ) -> Result<Result<Answer, Refusal>, Problem> {
         let token = match &self.standing {
             Standing::Given(token) => Some(token),
-            Standing::LoggedIn { login, uses, .. } => {
-                uses.set(uses.get().map(|left| left.saturating_sub(1)));
+            Standing::LoggedIn(login) => {
+                login.uses.set(login.uses.get().map(|left| left.saturating_sub(1)));
                 Some(&login.token)
             }
             Standing::Nobody => None,
         };
         let body = body.map(|body| Zeroizing::new(body.to_string().into_bytes()));
-        let namespace = self.namespace.as_deref();
+        let namespace = self.reach.namespace.as_deref();
         self.server.call(Call { method, path, body, namespace, token, secrets: &[], until }).await
     }
 }
