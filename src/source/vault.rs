@@ -156,10 +156,8 @@ impl Vault {
             }
             (Ok(credential), None) => Ok(credential),
             (Err(problem), Some(lease)) if lease.holder.is_some() => {
-                session.keep();
                 // Nobody could use it, so nobody would give it back.
-                let given = vault::give_back(&lease, ask.limits.answer).await;
-                given.map_err(|why| not_given_back(&problem, &lease, &why))?;
+                session.give_back(&lease).await.map_err(|why| not_given_back(&problem, &lease, &why))?;
                 Err(problem)
             }
             (Err(problem), _) => Err(problem),

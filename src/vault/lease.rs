@@ -67,6 +67,20 @@ impl Holder {
         self.login.as_ref().filter(|login| !login.is_batch)
     }
 
+    /// Takes the lease back: with the login that it hangs on, where there is one.
+    pub(super) async fn give_back(
+        &self,
+        server: &Server,
+        lease: &Lease,
+        until: Deadline,
+    ) -> Result<(), Problem> {
+        if let Some(login) = self.revocable_login() {
+            let answer = revoke_self(server, &self.token, login.namespace.as_deref(), until).await?;
+            return answer.map(drop).map_err(|refusal| refused(&refusal));
+        }
+        self.put(server, "sys/leases/revoke", &json!({ "lease_id": lease.id }), until).await.map(drop)
+    }
+
     async fn put(
         &self,
         server: &Server,
@@ -93,12 +107,7 @@ impl Holder {
 /// The server's refusal, or that it was not reached; that it is not ours.
 pub async fn give_back(lease: &Lease, until: Deadline) -> Result<(), Problem> {
     let holder = Holder::opened(lease)?;
-    let server = holder.reach.server(until)?;
-    if let Some(login) = holder.revocable_login() {
-        let answer = revoke_self(&server, &holder.token, login.namespace.as_deref(), until).await?;
-        return answer.map(drop).map_err(|refusal| refused(&refusal));
-    }
-    holder.put(&server, "sys/leases/revoke", &json!({ "lease_id": lease.id }), until).await.map(drop)
+    holder.give_back(&holder.reach.server(until)?, lease, until).await
 }
 
 /// Renews a lease, and the login that it hangs on; the time that it has now.

@@ -132,6 +132,16 @@ impl Session {
         }
     }
 
+    /// Takes a lease back that nobody got, on the connection that brought it.
+    ///
+    /// # Errors
+    /// The server's refusal, or that it was not reached.
+    pub async fn give_back(&self, lease: &Lease) -> Result<(), Problem> {
+        let Some(holder) = Holder::of(self) else { return Ok(()) };
+        self.keep();
+        holder.give_back(&self.server, lease, self.limits.answer).await
+    }
+
     /// Gives the login back, unless a lease hangs on it; a failure is only logged, since its token ends by itself.
     pub async fn log_out(&self) {
         let Standing::LoggedIn(login) = &self.standing else { return };
