@@ -196,7 +196,7 @@ impl Vault {
                 (Kind::Denied, "no token was sent: the Vault Agent or Proxy must add one that may".to_owned())
             }
             403 => {
-                let capability = if self.mints() { "create and update" } else { "read" };
+                let capability = if self.mints() { "create (some engines: update)" } else { "read" };
                 let hint = format!("the token must be valid and its policy allow {capability} on {place}");
                 (Kind::Denied, hint)
             }
