@@ -188,11 +188,8 @@ impl Login {
             (Way::Cert { .. }, _) => {
                 "check client-cert and client-key, and that a role trusts the certificate's CA"
             }
-            (Way::Jwt { .. }, 403) if self.name == "kubernetes" => {
-                "check that the role binds this service account and its namespace, and mount"
-            }
-            (Way::Jwt { .. }, 403) => "check mount and namespace",
-            (Way::Jwt { .. }, _) => "check role, and that its audience, issuer and claims fit the token",
+            (Way::Jwt { .. }, _) if self.name == "kubernetes" => review_remedy(refusal),
+            (Way::Jwt { .. }, _) => token_remedy(refusal),
             (Way::Password { .. }, 403) => {
                 "check mount and namespace; after five wrong logins the server locks the user for 15 minutes"
             }
@@ -202,5 +199,32 @@ impl Login {
 
     fn named(&self, cause: &str) -> String {
         format!("login at auth/{}: {cause}", self.mount.join("/"))
+    }
+}
+
+/// What to do about an identity token that the `jwt` method refuses.
+fn token_remedy(refusal: &Refusal) -> &'static str {
+    let says = |text| refusal.cause.contains(text);
+    match refusal.status {
+        403 => "check mount and namespace",
+        _ if says("is expired") || says("not yet valid") => {
+            "have a new token made, and check the clocks of this machine and of the server"
+        }
+        _ if says("token signature") => {
+            "the mount must know the issuer's keys: check its jwks_url, oidc_discovery_url or jwt_validation_pubkeys"
+        }
+        _ => "check role, and that its audience, issuer and claims fit the token",
+    }
+}
+
+/// What to do about one that the `kubernetes` method refuses, which asks Kubernetes about it.
+fn review_remedy(refusal: &Refusal) -> &'static str {
+    match refusal.status {
+        // Nothing else is said where there is no such mount, and where Kubernetes was not reached or does not know it.
+        403 if refusal.cause == "permission denied" => {
+            "check mount and namespace, and that the server may have this cluster review the token (TokenReview)"
+        }
+        403 => "check that the role binds this service account, its namespace and the token's audience",
+        _ => "check role",
     }
 }
