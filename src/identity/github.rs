@@ -16,6 +16,9 @@ use crate::http::{Client, Proxies, Repeat, Settings, Trust, judge_scheme};
 
 const URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
 const TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
+/// What a job lacks that may not ask.
+const NOT_PERMITTED: &str =
+    "give the job `permissions: id-token: write`; builds of forked pull requests cannot have it";
 
 /// Has a token made; without an audience it is for the repository's owner.
 pub(super) async fn fetch(audience: Option<&str>, ask: &Ask<'_>) -> Result<Zeroizing<String>, Problem> {
@@ -23,25 +26,27 @@ pub(super) async fn fetch(audience: Option<&str>, ask: &Ask<'_>) -> Result<Zeroi
     let read = |name: &str| {
         environment.get(name).ok_or_else(|| {
             let hint = match environment.get("GITHUB_ACTIONS") {
-                Some(_) => "give the job `permissions: id-token: write`",
+                Some(_) => NOT_PERMITTED,
                 None => "it is set only in a GitHub Actions job with `permissions: id-token: write`",
             };
             missing(format!("no GitHub token: {name} is not set")).hint(hint)
         })
     };
-    let mut url = Url::parse(&read(URL)?)
-        .ok()
-        .filter(Url::has_host)
-        .ok_or_else(|| missing(format!("{URL} is no address")))?;
+    let mut url = Url::parse(&read(URL)?).ok().filter(Url::has_host).ok_or_else(no_address)?;
     let bearer = Zeroizing::new(format!("Bearer {}", read(TOKEN)?));
-    judge_scheme(&url, false)?;
+    judge_scheme(&url, false).map_err(|problem| Problem {
+        cause: format!("{URL}: {}", problem.cause),
+        hint: "leave it as GitHub sets it, with https://".to_owned(),
+        ..problem
+    })?;
     if let Some(audience) = audience {
         url.query_pairs_mut().append_pair("audience", audience);
     }
     let mut request = http::Request::new(Vec::new());
-    *request.uri_mut() = url.as_str().parse().map_err(|_| missing(format!("{URL} is no address")))?;
-    let mut bearer =
-        HeaderValue::from_str(&bearer).map_err(|_| missing(format!("what {TOKEN} holds cannot be sent")))?;
+    *request.uri_mut() = url.as_str().parse().map_err(|_| no_address())?;
+    let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| {
+        missing(format!("what {TOKEN} holds cannot be sent")).hint("leave it as GitHub sets it")
+    })?;
     bearer.set_sensitive(true);
     request.headers_mut().insert(AUTHORIZATION, bearer);
     let settings = Settings {
@@ -63,16 +68,21 @@ pub(super) async fn fetch(audience: Option<&str>, ask: &Ask<'_>) -> Result<Zeroi
             let hint = "give the job `permissions: id-token: write`; a request works only while the job runs";
             return Err(refused(format!("HTTP {}", answer.status), hint));
         }
-        status => return Err(refused(format!("HTTP {status}"), "try again")),
+        status @ (429 | 500..=599) => return Err(refused(format!("HTTP {status}"), "try again")),
+        status => return Err(refused(format!("HTTP {status}"), &format!("check {URL}"))),
     }
     let token = serde_json::from_slice(&answer.body).ok().and_then(|body: Value| match body {
         Value::Object(mut fields) => match fields.remove("value") {
-            Some(Value::String(token)) => Some(Zeroizing::new(token)),
+            Some(Value::String(token)) if !token.is_empty() => Some(Zeroizing::new(token)),
             _ => None,
         },
         _ => None,
     });
     token.ok_or_else(|| refused("the answer holds no token".to_owned(), &format!("check {URL}")))
+}
+
+fn no_address() -> Problem {
+    missing(format!("{URL} is no address")).hint("leave it as GitHub sets it")
 }
 
 fn named(problem: Problem) -> Problem {
