@@ -77,9 +77,13 @@ impl Token {
     ) -> Read<Option<Self>> {
         let table = match keys.string_or_table(key)? {
             None => return Ok(None),
-            Some(Form::Short(_)) => {
-                let issuer = keys.word(key, &ISSUERS)?;
-                return Ok(issuer.map(|issuer| Self { origin: issuer.origin(), audience: None }));
+            Some(Form::Short(text)) => {
+                // Anything else could be the token itself, put here by mistake: it is not repeated.
+                let (_, issuer) = ISSUERS.iter().find(|(word, _)| *word == text).ok_or_else(|| {
+                    let words = ISSUERS.map(|(word, _)| word).join(" or ");
+                    keys.mistake(key, &format!("takes {words}, or a table with `env`, `file` or `command`"))
+                })?;
+                return Ok(Some(Self { origin: issuer.origin(), audience: None }));
             }
             Some(Form::Long(table)) => table,
         };
@@ -124,8 +128,11 @@ impl Token {
             }
             Origin::ServiceAccount => {
                 let stated = ask.environment.path(AWS_TOKEN_FILE).filter(|_| verifier == Verifier::Aws);
+                let hint = match stated {
+                    Some(_) => "AWS_WEB_IDENTITY_TOKEN_FILE names it: mount it there, or unset that",
+                    None => "a pod has it, unless it says automountServiceAccountToken: false",
+                };
                 let path = stated.unwrap_or_else(|| PathBuf::from(SERVICE_ACCOUNT));
-                let hint = "a pod has it, unless it says automountServiceAccountToken: false";
                 let token = from_file(&path, hint)?;
                 (token, "the service account's token".to_owned(), "the kubelet renews it: start the pod anew")
             }
@@ -145,7 +152,7 @@ impl Token {
                 (token, format!("the token that `{}` gave", words[0]), "have it give a new one")
             }
         };
-        let token = shaped(&token, &name)?;
+        let token = shaped(&token, &name, remedy)?;
         match Claims::read(&token).and_then(|claims| claims.expired(SystemTime::now())) {
             Some(ago) => Err(missing(format!("{name} expired {ago} ago")).hint(remedy)),
             None => Ok(token),
@@ -170,10 +177,10 @@ fn from_file(path: &Path, hint: &str) -> Result<Zeroizing<String>, Problem> {
 }
 
 /// The token without the blanks around it; anything else in it is no token.
-fn shaped(text: &str, name: &str) -> Result<SecretString, Problem> {
+fn shaped(text: &str, name: &str, remedy: &str) -> Result<SecretString, Problem> {
     let token = SecretString::from(text.trim());
     match token.expose_secret() {
-        "" => Err(missing(format!("{name} is empty"))),
+        "" => Err(missing(format!("{name} is empty")).hint(remedy)),
         text if !text.bytes().all(|c| c.is_ascii_graphic()) => {
             Err(missing(format!("{name} is no identity token")).hint("it is one word of the form a.b.c"))
         }

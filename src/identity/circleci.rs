@@ -19,20 +19,17 @@ const PROGRAM: &str = "circleci";
 /// The job's token, or a new one where it has expired or is for somebody else.
 pub(super) async fn fetch(audience: Option<&str>, ask: &Ask<'_>) -> Result<SecretString, Problem> {
     let found = ask.environment.first(&VARIABLES);
-    let found = found.map(|(name, token)| shaped(&token, name)).transpose()?;
+    let found =
+        found.map(|(name, token)| shaped(&token, name, "leave it as CircleCI sets it")).transpose()?;
     let claims = found.as_ref().and_then(Claims::read);
     let expired = claims.as_ref().and_then(|claims| claims.expired(SystemTime::now()));
     let audiences = claims.map(|claims| claims.audiences).unwrap_or_default();
     let fits = audience.is_none_or(|wanted| audiences.iter().any(|audience| audience == wanted));
+    let had_none = found.is_none();
     let why = match (found, audience) {
         (Some(token), _) if fits && expired.is_none() => return Ok(token),
         (None, None) => {
-            let hint = match ask.environment.get("CIRCLECI") {
-                Some(_) => {
-                    "give the job a context: jobs without one, and builds of forked pull requests, get no token"
-                }
-                None => "it is set only in a CircleCI job that has a context",
-            };
+            let hint = without_token(ask).unwrap_or("it is set only in a CircleCI job");
             return Err(missing(format!("no CircleCI token: {} is not set", VARIABLES[0])).hint(hint));
         }
         (Some(_), _) if fits => format!("the CircleCI token expired {} ago", expired.unwrap_or_default()),
@@ -47,14 +44,24 @@ pub(super) async fn fetch(audience: Option<&str>, ask: &Ask<'_>) -> Result<Secre
         Failure::Missing(_) => {
             missing(why).hint("a new one is made by the `circleci` command, which is not on PATH")
         }
-        Failure::Failed(problem) => Problem { cause: format!("{why}, and {}", problem.cause), ..problem },
+        Failure::Failed(problem) => {
+            let hint = without_token(ask).filter(|_| had_none).map_or(problem.hint, str::to_owned);
+            Problem { cause: format!("{why}, and {}", problem.cause), hint, ..problem }
+        }
     })?;
-    let token = shaped(&token, "what the `circleci` command printed")?;
+    let token = shaped(&token, "what the `circleci` command printed", "run it by hand to see what it says")?;
     match Claims::read(&token).and_then(|claims| claims.expired(SystemTime::now())) {
         Some(ago) => Err(missing(format!("the token that the `circleci` command gave expired {ago} ago"))
             .hint("check this machine's clock")),
         None => Ok(token),
     }
+}
+
+/// What a job lacks that has no token at all; `None` outside of CircleCI.
+fn without_token(ask: &Ask<'_>) -> Option<&'static str> {
+    const HINT: &str = "let the project pass secrets to builds of forked pull requests, or give the job a context, \
+                        without which some servers make none";
+    ask.environment.get("CIRCLECI").map(|_| HINT)
 }
 
 async fn make(audience: Option<&str>, ask: &Ask<'_>) -> Result<secrecy::zeroize::Zeroizing<String>, Failure> {
