@@ -14,6 +14,7 @@ mod support;
 mod config;
 mod env;
 mod failure;
+mod identity;
 mod protocol;
 mod reach;
 mod readme;

@@ -2,6 +2,8 @@
 
 mod connections;
 mod database;
+mod jwt;
+mod kubernetes;
 mod kv;
 mod minting;
 mod paths;

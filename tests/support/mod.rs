@@ -1,8 +1,10 @@
 //! The helper in a home of its own, with an environment of its own.
 
 pub(crate) mod hostile;
+pub(crate) mod jwt;
 pub(crate) mod own_bao;
 pub(crate) mod own_postgres;
+pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod relay;
 pub(crate) mod servers;
