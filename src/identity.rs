@@ -97,6 +97,11 @@ impl Token {
         if audience.is_some() && !matches!(issuer, Some(Issuer::CircleCi | Issuer::GitHub)) {
             return Err(table.mistake("audience", "is for from = \"circleci\" or \"github\" only"));
         }
+        let is_name = |text: &String| text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+        if !variable.as_ref().is_none_or(is_name) {
+            // It could be the token itself: it is not repeated, here or where it is not set.
+            return Err(table.mistake("env", "takes the name of a variable, such as JOB_TOKEN"));
+        }
         let origin = match (issuer, variable, path, command) {
             (Some(issuer), ..) => issuer.origin(),
             (_, Some(variable), ..) => Origin::Variable(variable),
