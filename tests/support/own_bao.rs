@@ -82,7 +82,7 @@ impl Drop for OwnBao {
 }
 
 /// Ports that were free a moment ago, `127.0.0.1:PORT`.
-pub(super) fn free_addresses<const N: usize>() -> [String; N] {
+pub(crate) fn free_addresses<const N: usize>() -> [String; N] {
     let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     held.each_ref().map(|listener| listener.local_addr().unwrap().to_string())
 }
