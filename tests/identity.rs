@@ -8,7 +8,10 @@ mod stated;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, test_kill_process};
 use tempfile::TempDir;
 
 use crate::support::Answer;
@@ -39,6 +42,30 @@ impl Program {
     /// The arguments of all its calls; none where it was not called.
     fn asked(&self) -> Vec<String> {
         fs::read_to_string(self.file("arguments")).unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+}
+
+/// Has the program tell its process, and never end.
+const HANGS: &str = "echo $$ > \"${0%/*}/pid\"\nexec /bin/sleep 60";
+
+impl Program {
+    /// The process of a program that hangs, once it runs.
+    fn process(&self) -> Option<i32> {
+        fs::read_to_string(self.file("pid")).ok()?.trim().parse().ok()
+    }
+
+    /// The program that hung was ended, and ends now.
+    #[track_caller]
+    fn is_ended(&self) {
+        let process = self.process().expect("it ran");
+        let limit = Instant::now() + Duration::from_secs(3);
+        // One that has ended stays a zombie until its new parent notices.
+        let is_zombie =
+            || fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| stat.contains(") Z "));
+        while test_kill_process(Pid::from_raw(process).unwrap()).is_ok() && !is_zombie() {
+            assert!(Instant::now() < limit, "it still runs");
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

@@ -1,13 +1,11 @@
 //! CircleCI: the tokens of a job's environment, and those that its `circleci` command makes.
 
 use std::fs;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, test_kill_process};
 use serde_json::{Value, json};
 
-use super::{Program, tells_nothing_of};
+use super::{HANGS, Program, tells_nothing_of};
 use crate::support::jwt::{AUDIENCE, JwtMount, ORGANIZATION, circleci, seconds_from_now, with};
 use crate::support::relay::Relay;
 use crate::support::{Answer, Helper};
@@ -197,7 +195,7 @@ fn a_job_without_a_token_whose_command_fails_is_told_what_it_lacks() {
 #[test]
 fn a_command_that_hangs_is_ended_with_the_look_up() {
     let Some(mount) = JwtMount::circleci() else { return };
-    let (helper, program) = job(&mount, FOR_VAULT, "echo $$ > \"${0%/*}/pid\"\nexec /bin/sleep 60");
+    let (helper, program) = job(&mount, FOR_VAULT, HANGS);
     let config = fs::read_to_string(helper.config_file()).unwrap();
     fs::write(helper.config_file(), format!("timeout = \"700ms\"\n{config}")).unwrap();
     let helper = helper.env("CIRCLE_OIDC_TOKEN_V2", mount.signer.sign(&circleci()));
@@ -210,15 +208,5 @@ fn a_command_that_hangs_is_ended_with_the_look_up() {
         format!("no CircleCI token is for the audience {AUDIENCE}, and `circleci` did not end within 700ms");
     answer.is_line(&format!("vault: {}: {cause}; hint: run it by hand to see what it says", mount.path));
     assert!(took < Duration::from_secs(3), "{took:?}");
-    let pid = fs::read_to_string(program.file("pid")).unwrap().trim().parse().unwrap();
-    let limit = Instant::now() + Duration::from_secs(3);
-    while test_kill_process(Pid::from_raw(pid).unwrap()).is_ok() && !is_zombie(pid) {
-        assert!(Instant::now() < limit, "it still runs");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// Whether the process has ended and only its new parent has not noticed yet.
-fn is_zombie(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+    program.is_ended();
 }

@@ -1,15 +1,19 @@
 //! `{ command }`: a program whose output is the token.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::thread;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use super::{Program, tells_nothing_of, write};
-use crate::support::Helper;
+use super::{HANGS, Program, tells_nothing_of, write};
 use crate::support::jwt::{JwtMount, circleci, seconds_from_now, with};
 use crate::support::program::write_script;
 use crate::support::relay::Relay;
+use crate::support::{Answer, Helper};
 
 #[test]
 fn a_bare_name_is_found_on_path_and_gets_its_arguments() {
@@ -47,13 +51,34 @@ fn a_path_is_beside_the_config_or_in_the_home() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn docker_s_question_is_not_for_the_program() {
     let Some(mount) = JwtMount::circleci() else { return };
     let helper = mount.helper("{ command = [\"token-for\"] }");
-    let does = format!("test -z \"$(/bin/cat)\" && echo {}", mount.signer.sign(&circleci()));
+    // By the time it runs the helper has read its own stdin to the end, so that reading would tell nothing.
+    let stdin = "test \"$(/bin/readlink /proc/self/fd/0)\" = /dev/null";
+    let does = format!("{stdin} && echo {}", mount.signer.sign(&circleci()));
     let program = Program::new("token-for", &does);
     mount.gives(&helper.env("PATH", program.path()));
+}
+
+#[test]
+fn a_signal_ends_the_program_too() {
+    let Some(mount) = JwtMount::circleci() else { return };
+    let helper = mount.helper("{ command = [\"token-for\"] }");
+    let program = Program::new("token-for", HANGS);
+    let helper = helper.env("PATH", program.path());
+    let mut child = helper.command(&["get"]).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"ghcr.io").unwrap();
+    while program.process().is_none() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended without the program");
+        thread::sleep(Duration::from_millis(5));
+    }
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let answer = Answer::from_output(child.wait_with_output().unwrap());
+    answer.fails_with(&["ended by a signal"]);
+    program.is_ended();
 }
 
 /// The helper fails with this line; nothing is sent to the server, and nothing of what the program printed is said.

@@ -234,10 +234,13 @@ fn the_request_s_token_is_not_sent_in_the_clear() {
 }
 
 #[test]
-fn nothing_is_asked_where_another_rule_answers() {
+fn nothing_is_asked_where_another_rule_answers_or_only_names_are_listed() {
     let double = maker("a.b.c");
     let config = "[registry.\"ghcr.io\"]\nsource = \"env\"\nusername = \"u\"\npassword-env = \"PAT\"\n\
                   [vault.default.auth]\nmethod = \"jwt\"\nrole = \"ci\"\ntoken = \"github\"\n";
     job(Helper::with_config(config).env("PAT", "p"), &double).get("ghcr.io").is_found("ghcr.io", "u", "p");
+    let config = config.replace("source = \"env\"", "source = \"vault\"\npath = \"x/y\"");
+    let helper = Helper::with_config(&config.replace("password-env = \"PAT\"\n", ""));
+    assert_eq!(job(helper, &double).list().stdout, "{\"ghcr.io\":\"u\"}\n");
     assert!(double.heard().is_empty());
 }

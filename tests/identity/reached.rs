@@ -22,13 +22,17 @@ struct Setup {
 }
 
 impl Setup {
+    /// It makes good tokens.
     fn new(name: &str) -> Option<Self> {
         let mount = JwtMount::github()?;
         let answer = json!({"value": mount.signer.sign(&github())}).to_string();
-        let double = Hostile::answering(200, "", &answer);
+        Some(Self::with(mount, Hostile::answering(200, "", &answer), name))
+    }
+
+    fn with(mount: JwtMount, double: Hostile, name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let front = TlsFront::new(&double.authority, &[name], folder.path());
-        Some(Self { mount, double, front, _folder: folder })
+        Self { mount, double, front, _folder: folder }
     }
 
     /// A job that asks there.
@@ -104,6 +108,16 @@ fn a_refusal_or_silence_behind_a_proxy_names_the_proxy() {
         let line = answer.fails_with(&["GitHub gave no identity token: ", cause, &through]);
         assert!(!line.contains("pr0xy-pass") && !line.contains("s3cret"), "{line}");
     }
+}
+
+#[test]
+fn a_refusal_from_behind_a_proxy_names_it_too() {
+    let Some(mount) = JwtMount::github() else { return };
+    let setup = Setup::with(mount, Hostile::answering(403, "", "{}"), HOST);
+    let proxy = Proxy::to(&setup.front.authority);
+    let helper = setup.job(HOST).env("SSL_CERT_FILE", setup.ca()).env("HTTPS_PROXY", proxy.url());
+    let through = format!("HTTP 403 (through the proxy {}); hint: ", proxy.authority);
+    helper.get("ghcr.io").fails_with(&["GitHub gave no identity token: ", &through]);
 }
 
 #[test]
