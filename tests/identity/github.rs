@@ -144,7 +144,6 @@ fn a_refusal_is_told_and_a_passing_fault_asked_again_once() {
         (404, 1, address),
         (429, 2, "try again"),
         (500, 2, "try again"),
-        (503, 2, "try again"),
     ] {
         let body = json!({"message": format!("s3cret {BEARER}"), "value": "a.b.c"});
         let double = Hostile::answering(status, "", &body.to_string());
