@@ -15,6 +15,7 @@ mod config;
 mod env;
 mod failure;
 mod identity;
+mod policies;
 mod protocol;
 mod reach;
 mod readme;
