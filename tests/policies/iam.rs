@@ -1,9 +1,11 @@
 //! The policies and trust policies for AWS: IAM, as moto plays it, takes each, and would not take a broken one.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 
-use super::{files, json, text};
+use super::identity::{self, WORDS};
+use super::{files, json as policy, text};
+use crate::support::jwt::{self, with};
 use crate::support::servers::{Moto, request, unique};
 
 /// Calls IAM; status and body of the answer.
@@ -47,7 +49,7 @@ fn iam_takes_every_policy_and_no_broken_one() {
 #[test]
 fn nobody_is_trusted_without_a_condition_and_nothing_is_allowed_everywhere() {
     for file in files("aws") {
-        for statement in json(&file, &[])["Statement"].as_array().unwrap() {
+        for statement in policy(&file, &[])["Statement"].as_array().unwrap() {
             let everywhere = |value: &Value| value.to_string().contains("\"*\"");
             assert!(!everywhere(&statement["Resource"]) && !everywhere(&statement["Principal"]), "{file}");
             assert!(!statement["Action"].to_string().contains('*'), "{file}");
@@ -61,13 +63,12 @@ fn nobody_is_trusted_without_a_condition_and_nothing_is_allowed_everywhere() {
 #[test]
 fn the_secret_is_found_by_its_pattern_and_its_namesakes_are_not() {
     let Some(moto) = Moto::find() else { return };
-    let pattern = |file| json(file, &[])["Statement"][0]["Resource"].as_str().unwrap().to_owned();
+    let pattern = |file| policy(file, &[])["Statement"][0]["Resource"].as_str().unwrap().to_owned();
     let pattern_text = pattern("aws/read-secret.json");
     assert_eq!(pattern_text, pattern("aws/read-secret-own-key.json"));
     // What AWS, and moto after it, puts behind the name of a secret.
     let name = unique("dockerhub-credentials");
-    let created =
-        moto.call("eu-west-1", "CreateSecret", &serde_json::json!({"Name": name, "SecretString": "s"}));
+    let created = moto.call("eu-west-1", "CreateSecret", &json!({"Name": name, "SecretString": "s"}));
     let arn = created["ARN"].as_str().unwrap().replace(&name, "dockerhub-credentials");
     let arn = arn.replace(":123456789012:", ":111122223333:");
     assert!(matches(&pattern_text, &arn), "{arn}");
@@ -75,6 +76,77 @@ fn the_secret_is_found_by_its_pattern_and_its_namesakes_are_not() {
         let other = arn.replace("dockerhub-credentials", &format!("dockerhub-credentials{other}"));
         assert!(!matches(&pattern_text, &other), "{other}");
     }
+}
+
+#[test]
+fn tokens_of_one_project_fit_the_trust_and_no_others() {
+    // moto looks at no condition on a token, so these are weighed here.
+    let eks = |namespace: &str, account: &str| {
+        let issuer = "https://oidc.eks.eu-west-1.amazonaws.com/id/C1A57E2";
+        with(identity::pod(namespace, account, "sts.amazonaws.com"), json!({"iss": issuer}))
+    };
+    // The helper asks GitHub for the audience of AWS.
+    let github = |others: Value| with(with(identity::github(), json!({"aud": "sts.amazonaws.com"})), others);
+    let circleci = |others: Value| with(jwt::circleci(), others);
+    let user = |project: &str| format!("org/{}/project/{project}/user/f00d-user", jwt::ORGANIZATION);
+    for (file, words, own, others) in [
+        (
+            "aws/trust-circleci.json",
+            &WORDS[..2],
+            // The older token's subject has no branch.
+            vec![circleci(json!({})), circleci(json!({"sub": user(jwt::PROJECT)}))],
+            vec![circleci(json!({"sub": user("another")})), circleci(json!({"aud": "another"}))],
+        ),
+        (
+            "aws/trust-github.json",
+            &[WORDS[2], WORDS[3], WORDS[7], WORDS[8]],
+            vec![github(json!({})), github(json!({"sub": "repo:acme@123456/app@456789:pull_request"}))],
+            vec![
+                github(json!({"sub": "repo:acme/app:ref:refs/heads/main"})),
+                github(json!({"sub": "repo:acme@123456/app@456790:ref:refs/heads/main"})),
+                github(json!({"sub": "repo:acme@123457/app@456789:ref:refs/heads/main"})),
+                github(json!({"aud": "https://github.com/acme"})),
+            ],
+        ),
+        (
+            "aws/trust-eks-irsa.json",
+            &[WORDS[4], WORDS[5], WORDS[9]],
+            vec![eks("apps", "puller")],
+            vec![
+                eks("apps", "default"),
+                eks("other", "puller"),
+                with(eks("apps", "puller"), json!({"aud": "x"})),
+            ],
+        ),
+    ] {
+        let statement = policy(file, words)["Statement"][0].take();
+        assert!(own.iter().all(|claims| is_trusted(&statement, claims)), "{file}");
+        let other = others.iter().find(|claims| is_trusted(&statement, claims));
+        assert!(other.is_none(), "{file}: {other:?}");
+    }
+}
+
+/// Whether the claims are of the provider and meet every condition; what is no condition on a claim is not met
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif>).
+fn is_trusted(statement: &Value, claims: &Value) -> bool {
+    let provider = claims["iss"].as_str().unwrap().strip_prefix("https://").unwrap();
+    let federated = format!("arn:aws:iam::111122223333:oidc-provider/{provider}");
+    let mut conditions = statement["Condition"].as_object().unwrap().iter().flat_map(|(operator, keys)| {
+        keys.as_object().unwrap().iter().map(move |(key, value)| (operator, key, value.as_str().unwrap()))
+    });
+    statement["Principal"]["Federated"] == federated
+        && conditions.all(|(operator, key, value)| {
+            let claim = key.strip_prefix(&format!("{provider}:")).map(|claim| &claims[claim]);
+            let claim =
+                claim.and_then(|claim| claim.as_str().or_else(|| claim[0].as_str())).unwrap_or_default();
+            match (operator.as_str(), value.strip_suffix('*')) {
+                ("StringEquals", None) => claim == value,
+                ("StringLike", Some(beginning)) => {
+                    !beginning.contains(['*', '?']) && claim.starts_with(beginning)
+                }
+                _ => false,
+            }
+        })
 }
 
 /// As IAM does it: `?` is any one character

@@ -5,21 +5,26 @@ use serde_json::{Value, json};
 use crate::support::jwt::{self, seconds_from_now, with};
 
 /// The words that the files leave to be filled in, as the tokens here have them.
-pub(super) const WORDS: [(&str, &str); 7] = [
+pub(super) const WORDS: [(&str, &str); 10] = [
     ("ORG_ID", jwt::ORGANIZATION),
     ("PROJECT_ID", jwt::PROJECT),
-    ("OWNER", "acme"),
+    ("OWNER_NAME", "acme"),
     ("REPO_ID", "456789"),
     ("NAMESPACE", "apps"),
     ("SERVICE_ACCOUNT", "puller"),
     ("AUDIENCE", CLUSTER),
+    ("OWNER_ID", "123456"),
+    ("REPO_NAME", "app"),
+    ("CLUSTER_ID", "C1A57E2"),
 ];
 /// For whom the cluster makes a pod's token.
 pub(super) const CLUSTER: &str = "https://kubernetes.default.svc.cluster.local";
 
-/// What GitHub claims in a job's token.
+/// What GitHub claims in a job's token, where the repository has an immutable subject
+/// (<https://docs.github.com/en/actions/reference/security/oidc#immutable-subject-claims>).
 pub(super) fn github() -> Value {
-    with(jwt::github(), json!({"repository_id": "456789"}))
+    let subject = "repo:acme@123456/app@456789:ref:refs/heads/main";
+    with(jwt::github(), json!({"repository_id": "456789", "sub": subject}))
 }
 
 /// What the token of a pod claims.

@@ -206,7 +206,7 @@ fn pods_of_one_service_account_are_let_in() {
             "kubernetes_ca_cert": std::fs::read_to_string(&cluster.ca).unwrap(),
         });
         let Some(login) = Login::at("kubernetes", &config) else { return };
-        login.role("role/ci", "vault/kubernetes.json", &WORDS[4..], &Value::Null);
+        login.role("role/ci", "vault/kubernetes.json", &WORDS[4..7], &Value::Null);
         let helper = login.helper("role = \"ci\"\ntoken = { env = \"POD_TOKEN\" }");
         let helper = helper.env("POD_TOKEN", signer.sign(&identity::pod(namespace, account, audience)));
         match cause {
