@@ -77,7 +77,7 @@ impl Answer {
 
     /// What the login gives.
     pub(super) fn grant(mut self) -> Option<Grant> {
-        let Value::String(token) = self.auth["client_token"].take() else { return None };
+        let Value::String(token) = self.auth.get_mut("client_token")?.take() else { return None };
         if token.is_empty() || !token.bytes().all(|c| c.is_ascii_graphic()) {
             return None;
         }
@@ -92,7 +92,7 @@ impl Answer {
 
     /// The text at a key of the data, taken out.
     pub(super) fn secret(&mut self, key: &str) -> Option<SecretString> {
-        match self.data[key].take() {
+        match self.data.get_mut(key)?.take() {
             Value::String(text) if !text.is_empty() => Some(SecretString::from(text)),
             _ => None,
         }
