@@ -1,5 +1,6 @@
 //! Refusal: what Vault and OpenBao say no to, in their own words.
 
+use secrecy::zeroize::Zeroizing;
 use serde_json::Value;
 
 use crate::error::{Kind, Problem, one_line};
@@ -28,17 +29,15 @@ pub struct Refusal {
 impl Refusal {
     /// Reads a refusal; a cause that holds one of the secrets that were sent is not repeated.
     pub(super) fn new(status: u16, mut value: Value, proxy: Option<String>, secrets: &[&str]) -> Self {
-        let texts = |value: &Value| -> Vec<String> {
-            value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(flatten)).collect()
-        };
-        let told = |text: String, otherwise: &dyn Fn() -> String| {
-            let holds = |secret: &&str| !secret.is_empty() && text.contains(*secret);
-            if secrets.iter().any(holds) { otherwise() } else { text }
+        let told = |value: &Value| -> Option<String> {
+            let texts = || value.as_array().into_iter().flatten().filter_map(Value::as_str);
+            let clean = !texts().any(|text| secrets.iter().any(|secret| holds(text, secret)));
+            clean.then(|| texts().map(flatten).collect::<Vec<_>>().join(", "))
         };
         Self {
             status,
-            cause: told(texts(&value["errors"]).join(", "), &|| format!("HTTP {status}")),
-            warnings: told(texts(&value["warnings"]).join(", "), &String::new),
+            cause: told(&value["errors"]).unwrap_or_else(|| format!("HTTP {status}")),
+            warnings: told(&value["warnings"]).unwrap_or_default(),
             data: value["data"].take(),
             proxy,
             sent_token: false,
@@ -76,6 +75,15 @@ impl Refusal {
     }
 }
 
+/// Whether the secret stands in the text: as it is, as JSON writes it, or with the blanks that one line leaves of it.
+fn holds(text: &str, secret: &str) -> bool {
+    let quoted = Zeroizing::new(Value::from(secret).to_string());
+    let written = quoted.strip_prefix('"').unwrap_or_default().strip_suffix('"').unwrap_or_default();
+    let (line, spaced) = (one_line(text), Zeroizing::new(one_line(secret)));
+    let found = |text: &str, secret: &str| !secret.is_empty() && text.contains(secret);
+    found(text, secret) || found(text, written) || found(&line, &spaced)
+}
+
 /// `N error(s) occurred:` and its bullets, in one line.
 fn flatten(text: &str) -> String {
     let line = one_line(text);
@@ -108,5 +116,12 @@ mod tests {
         let value = json!({"errors": ["no such role, secret s3cr-et"], "warnings": ["s3cr-et"]});
         let refusal = Refusal::new(400, value, None, &["", "s3cr-et"]);
         assert_eq!((refusal.cause.as_str(), refusal.warnings.as_str()), ("HTTP 400", ""));
+        let secret = "s3cr \"et\"  of\tmine";
+        for text in [secret, "got {\"s3cr \\\"et\\\"  of\\tmine\"}", "got s3cr \"et\" of\n\tmine"] {
+            let refusal = Refusal::new(400, json!({ "errors": ["no", text] }), None, &[secret]);
+            assert_eq!(refusal.cause, "HTTP 400", "{text}");
+        }
+        let refusal = Refusal::new(400, json!({"errors": ["no", "such role"]}), None, &[secret, "\t"]);
+        assert_eq!(refusal.cause, "no, such role");
     }
 }
