@@ -7,6 +7,7 @@ mod dns;
 mod proxy;
 mod repeat;
 mod sdk;
+mod secrets;
 mod trust;
 
 pub use dns::ServerName;
@@ -30,6 +31,7 @@ use crate::deadline::Deadline;
 use crate::error::{Kind, Problem};
 use cause::describe;
 use dns::Resolver;
+use secrets::Secrets;
 
 /// The largest answer that is read: a credential is small, and a hostile server's body may have no end.
 const ANSWER_LIMIT: usize = 1024 * 1024;
@@ -129,7 +131,7 @@ impl Client {
             })?;
             request.headers_mut().insert(HOST, own);
         }
-        let secrets = secrets(request.headers());
+        let secrets = Secrets::of(&request);
         let connect = self.settings.connect;
         let sent = async {
             let response = self.inner.execute(request).await.map_err(|error| Failed {
@@ -169,13 +171,6 @@ impl Client {
     }
 }
 
-/// What we send and must not print, should it come back in a place that is told.
-fn secrets(headers: &http::HeaderMap) -> Vec<Zeroizing<String>> {
-    let secret =
-        headers.iter().filter(|(name, value)| value.is_sensitive() || *name == "x-amz-security-token");
-    secret.filter_map(|(_, value)| Some(Zeroizing::new(value.to_str().ok()?.to_ascii_lowercase()))).collect()
-}
-
 /// Why there is no answer, and whether the server can have seen anything of the request.
 struct Failed {
     problem: Problem,
@@ -192,11 +187,7 @@ impl Failed {
     }
 }
 
-async fn read(
-    mut response: reqwest::Response,
-    url: &Url,
-    secrets: &[Zeroizing<String>],
-) -> Result<Answer, Problem> {
+async fn read(mut response: reqwest::Response, url: &Url, secrets: &Secrets) -> Result<Answer, Problem> {
     let status = response.status();
     if status == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
         return Err(Problem::new(Kind::Denied, "HTTP 407: the proxy wants a login"));
@@ -204,10 +195,9 @@ async fn read(
     if status.is_redirection()
         && let Some(target) = response.headers().get(LOCATION)
     {
-        let target =
-            target.to_str().ok().and_then(|target| url.join(target).ok()).map(|target| origin(&target));
-        let target = target.filter(|target| !secrets.iter().any(|secret| target.contains(secret.as_str())));
-        let target = target.unwrap_or_else(|| "another place".to_owned());
+        let target = target.to_str().ok().and_then(|target| url.join(target).ok());
+        let target = target.filter(|target| secrets.spare(target));
+        let target = target.map_or_else(|| "another place".to_owned(), |target| origin(&target));
         let cause = format!("redirected ({}) to {target}, which is not followed", status.as_u16());
         return Err(
             Problem::new(Kind::Untrusted, cause).hint("set the address to the server that answers itself")
