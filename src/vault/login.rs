@@ -59,7 +59,7 @@ impl Login {
         ask: &Ask<'_>,
         namespace: Option<&str>,
     ) -> Result<Grant, Problem> {
-        let shown = self.shown(server, ask).await?;
+        let shown = self.shown(server, ask, namespace).await?;
         let mut path = segments("auth");
         path.extend_from_slice(&self.mount);
         path.push("login".to_owned());
@@ -101,7 +101,7 @@ impl Login {
         log::event(|| format!("vault: logged in at auth/{}{lifetime}", self.mount.join("/")));
     }
 
-    async fn shown(&self, server: &Server, ask: &Ask<'_>) -> Result<Shown, Problem> {
+    async fn shown(&self, server: &Server, ask: &Ask<'_>, namespace: Option<&str>) -> Result<Shown, Problem> {
         let environment = ask.environment;
         Ok(match &self.way {
             Way::AppRole { role_id, secret_id, is_wrapped } => {
@@ -110,7 +110,10 @@ impl Login {
                 if let Some(given) = secret_id {
                     let given = given.read(environment, "secret-id")?;
                     let secret_id = match is_wrapped {
-                        true => wrapping::secret_id(server, &given, &self.mount, ask.limits.connect).await?,
+                        true => {
+                            let until = ask.limits.connect;
+                            wrapping::secret_id(server, &given, &self.mount, namespace, until).await?
+                        }
                         false => given,
                     };
                     secret.push(("secret_id", secret_id));

@@ -16,6 +16,7 @@ pub(super) async fn secret_id(
     server: &Server,
     wrapping: &SecretString,
     mount: &[String],
+    namespace: Option<&str>,
     until: Deadline,
 ) -> Result<SecretString, Problem> {
     let token = SecretString::from(wrapping.expose_secret().trim());
@@ -27,7 +28,7 @@ pub(super) async fn secret_id(
     let body = Some(Zeroizing::new(question.into_bytes()));
     let about = server.call(call(&path, body, None)).await?.map_err(|refusal| refused(&refusal))?;
     let made_at = about.data().and_then(|data| data["creation_path"].as_str()).unwrap_or_default().to_owned();
-    if !is_of_mount(&made_at, mount) {
+    if !is_of_mount(&made_at, mount, namespace.unwrap_or_default()) {
         let cause = "the wrapped secret-id was made somewhere else";
         return Err(Problem::new(Kind::Denied, cause).hint(format!(
             "it must come from auth/{}/role/ROLE/secret-id: somebody may have put another one in its place",
@@ -42,14 +43,17 @@ pub(super) async fn secret_id(
     })
 }
 
-/// A namespace may stand before the mount.
-fn is_of_mount(made_at: &str, mount: &[String]) -> bool {
+/// The namespace of the login may stand before the mount, and nothing else: whoever took the secret-id out could wrap it
+/// anew at a path of their own cubbyhole that ends alike.
+fn is_of_mount(made_at: &str, mount: &[String], namespace: &str) -> bool {
     let made_at = segments(made_at);
     let Some((last, before)) = made_at.split_last() else { return false };
     let Some((_role, before)) = before.split_last() else { return false };
     let wanted: Vec<String> =
         segments("auth").into_iter().chain(mount.iter().cloned()).chain(segments("role")).collect();
-    matches!(last.as_str(), "secret-id" | "custom-secret-id") && before.ends_with(&wanted)
+    let before =
+        before.strip_prefix(segments(namespace).as_slice()).filter(|rest| *rest == wanted).unwrap_or(before);
+    matches!(last.as_str(), "secret-id" | "custom-secret-id") && before == wanted
 }
 
 fn refused(refusal: &Refusal) -> Problem {
@@ -68,8 +72,10 @@ mod tests {
     #[test]
     fn only_a_secret_id_of_the_mount_is_opened() {
         let mount = ["team".to_owned(), "approle".to_owned()];
-        for path in ["auth/team/approle/role/ci/secret-id", "ns/auth/team/approle/role/ci/custom-secret-id"] {
-            assert!(is_of_mount(path, &mount), "{path}");
+        for path in
+            ["auth/team/approle/role/ci/secret-id", "/ns/a/auth/team/approle/role/ci/custom-secret-id"]
+        {
+            assert!(is_of_mount(path, &mount, "ns/a/"), "{path}");
         }
         for path in [
             "",
@@ -79,8 +85,11 @@ mod tests {
             "auth/team/approle/role/ci/role-id",
             "auth/team/approle/role/secret-id",
             "secret/data/auth/team/approle/secret-id",
+            "cubbyhole/auth/team/approle/role/ci/secret-id",
+            "ns/auth/team/approle/role/ci/secret-id",
+            "a/auth/team/approle/role/ci/secret-id",
         ] {
-            assert!(!is_of_mount(path, &mount), "{path}");
+            assert!(!is_of_mount(path, &mount, "ns/a"), "{path}");
         }
     }
 }
