@@ -10,6 +10,8 @@ use crate::error::{Kind, Problem};
 
 /// How long to wait where the server does not say: long enough for a listener that is starting anew.
 const PAUSE: Duration = Duration::from_millis(200);
+/// What a whole number of seconds may leave out.
+const ROUNDED: Duration = Duration::from_secs(1);
 
 /// What a failed request may be sent again after.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,5 +58,10 @@ fn pause(answer: &Answer) -> Option<Duration> {
         return None;
     }
     let stated = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    Some(stated.map_or(PAUSE, Duration::from_secs))
+    let stated = stated.map(Duration::from_secs);
+    Some(match answer.status {
+        // Quotas of Vault and OpenBao round down what is left of the interval: to the letter it is always too early.
+        429 => stated.map_or(PAUSE, |time| time.saturating_add(ROUNDED)),
+        _ => stated.unwrap_or(PAUSE),
+    })
 }
