@@ -193,7 +193,9 @@ impl Vault {
         let (kind, hint) = match refusal.status {
             400 => (Kind::Malformed, "check path, method and body".to_owned()),
             403 if !refusal.sent_token => {
-                (Kind::Denied, "no token was sent: the Vault Agent or Proxy must add one that may".to_owned())
+                let hint = "no token was sent: have the Vault Agent or Proxy add one that may, or name one with \
+                    token-env or token-file";
+                (Kind::Denied, hint.to_owned())
             }
             403 => {
                 let capability = if self.mints() { "create (some engines: update)" } else { "read" };

@@ -180,9 +180,13 @@ impl Login {
 
     fn remedy(&self, refusal: &Refusal) -> &'static str {
         match (&self.way, refusal.status) {
+            (Way::Password { .. }, 404) => "check username, mount, namespace and address",
             (_, 404) => "check namespace, mount and address",
             (Way::AppRole { .. }, 403) => {
                 "check mount and namespace; after five wrong logins the server locks the role for 15 minutes"
+            }
+            (Way::AppRole { secret_id: None, .. }, _) => {
+                "check role-id, mount and namespace; where the role wants a secret-id, name secret-id-env or secret-id-file"
             }
             (Way::AppRole { .. }, _) => {
                 "check role-id, mount and namespace, and that the secret-id is neither used up nor expired"
