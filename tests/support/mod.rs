@@ -2,6 +2,7 @@
 
 pub(crate) mod hostile;
 pub(crate) mod jwt;
+pub(crate) mod own_agent;
 pub(crate) mod own_bao;
 pub(crate) mod own_postgres;
 pub(crate) mod program;

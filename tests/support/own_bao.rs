@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::servers::{request, setting};
+use super::servers::{Bao, request, setting};
 
 /// A server that nobody has initialised yet. It ends with the test.
 pub(crate) struct OwnBao {
@@ -20,6 +20,8 @@ pub(crate) struct OwnBao {
     pub(crate) tls: String,
     /// The certificate of its TLS port, PEM.
     pub(crate) ca: PathBuf,
+    /// Its Unix socket.
+    pub(crate) socket: PathBuf,
     server: Child,
     _folder: TempDir,
 }
@@ -34,12 +36,14 @@ impl OwnBao {
         fs::write(&ca, certified.cert.pem()).unwrap();
         fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
         let [plain, tls] = free_addresses();
+        let socket = folder.path().join("bao.sock");
         let config = folder.path().join("bao.json");
         let settings = json!({
             "storage": {"inmem": {}},
             "listener": [
                 {"tcp": {"address": plain, "tls_disable": true}},
                 {"tcp": {"address": tls, "tls_cert_file": ca, "tls_key_file": key}},
+                {"unix": {"address": socket, "tls_disable": true}},
             ],
         });
         fs::write(&config, settings.to_string()).unwrap();
@@ -55,7 +59,7 @@ impl OwnBao {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let own = Self { plain, tls, ca, server, _folder: folder };
+        let own = Self { plain, tls, ca, socket, server, _folder: folder };
         let limit = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(&own.plain).is_err() || TcpStream::connect(&own.tls).is_err() {
             assert!(Instant::now() < limit, "OpenBao did not come up");
@@ -66,10 +70,28 @@ impl OwnBao {
 
     /// Initialises it and leaves it sealed; the root token.
     pub(crate) fn initialise(&self) -> String {
-        let body = json!({"secret_shares": 1, "secret_threshold": 1}).to_string();
-        let (status, answer) = request("PUT", &format!("http://{}/v1/sys/init", self.plain), &[], &body);
-        assert_eq!(status, 200, "{answer}");
-        serde_json::from_str::<Value>(&answer).unwrap()["root_token"].as_str().unwrap().to_owned()
+        self.initialised()["root_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Initialises it and opens it for use, with a versioned K/V engine at `secret/`.
+    pub(crate) fn ready(&self) -> Bao {
+        let made = self.initialised();
+        self.put("sys/unseal", &json!({"key": made["keys"][0]}));
+        let token = made["root_token"].as_str().unwrap().to_owned();
+        let bao = Bao { address: format!("http://{}", self.plain), token };
+        bao.call("POST", "sys/mounts/secret", &json!({"type": "kv", "options": {"version": "2"}}));
+        bao
+    }
+
+    fn initialised(&self) -> Value {
+        self.put("sys/init", &json!({"secret_shares": 1, "secret_threshold": 1}))
+    }
+
+    fn put(&self, path: &str, body: &Value) -> Value {
+        let (status, answer) =
+            request("PUT", &format!("http://{}/v1/{path}", self.plain), &[], &body.to_string());
+        assert_eq!(status, 200, "{path}: {answer}");
+        serde_json::from_str(&answer).unwrap()
     }
 }
 
