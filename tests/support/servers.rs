@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -111,8 +113,14 @@ impl Bao {
     pub(crate) fn call_in(&self, namespace: &str, method: &str, path: &str, body: &Value) -> Value {
         let headers = [("X-Vault-Token", self.token.as_str()), ("X-Vault-Namespace", namespace)];
         let headers = if namespace.is_empty() { &headers[..1] } else { &headers[..] };
-        let (status, answer) =
-            request(method, &format!("{}/v1/{path}", self.address), headers, &body.to_string());
+        let (url, body) = (format!("{}/v1/{path}", self.address), body.to_string());
+        let (mut status, mut answer) = request(method, &url, headers, &body);
+        // A versioned K/V engine that has just been mounted is not there at once.
+        let limit = Instant::now() + Duration::from_secs(10);
+        while status == 400 && answer.contains("Upgrading from non-versioned") && Instant::now() < limit {
+            thread::sleep(Duration::from_millis(20));
+            (status, answer) = request(method, &url, headers, &body);
+        }
         assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
         serde_json::from_str(&answer).unwrap_or(Value::Null)
     }
