@@ -1,14 +1,23 @@
 //! Credentials in Vault and OpenBao.
 
+mod agents;
+mod approle;
+mod certificates;
 mod connections;
 mod database;
 mod jwt;
 mod kubernetes;
 mod kv;
+mod logins;
 mod minting;
+mod namespaces;
 mod paths;
+mod repeats;
+mod sockets;
 mod storing;
 mod tokens;
+mod userpass;
+mod wrapped;
 
 use crate::support::hostile::Hostile;
 
