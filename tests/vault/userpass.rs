@@ -53,7 +53,9 @@ const WRONG: &str = "invalid username or password; hint: check username and pass
 fn the_password_comes_from_a_variable_or_a_file() {
     let password = " p\"w ö\\ ";
     let Some(own) = Userpass::find("ci-bot.1", password) else { return };
-    own.with_password(password).get("ghcr.io").is_found("ghcr.io", "u", "pw-1");
+    for end in ["", "\n", "\r\n"] {
+        own.with_password(&format!("{password}{end}")).get("ghcr.io").is_found("ghcr.io", "u", "pw-1");
+    }
     let helper = own.helper("password-file = \"vault/password\"");
     write(&helper.config_file().with_file_name("vault/password"), &format!("{password}\r\n"));
     helper.get("ghcr.io").is_found("ghcr.io", "u", "pw-1");

@@ -160,6 +160,17 @@ fn a_wrapping_is_sent_once_and_only_where_it_belongs() {
 }
 
 #[test]
+fn a_wrapping_that_cannot_be_looked_up_is_not_opened() {
+    for status in [400, 403, 429, 500, 503] {
+        let double = Hostile::answering(status, "", r#"{"errors":["{\"token\":\"s.wrapping\"} is none"]}"#);
+        let answer = at_double(&double, "").get("ghcr.io");
+        let line = answer.fails_with(&[&format!("the wrapped secret-id: HTTP {status}; hint: ")]);
+        assert!(!line.contains("s.wrapping"), "{line}");
+        assert_eq!(lines(&double), ["POST /v1/sys/wrapping/lookup HTTP/1.1"]);
+    }
+}
+
+#[test]
 fn a_wrapping_without_a_secret_id_is_said() {
     let own = made_at("auth/approle/role/ci/secret-id");
     for body in ["{}", r#"{"data":{"secret_id":""}}"#, r#"{"data":{"secret_id":7}}"#, r#"{"data":[]}"#] {
