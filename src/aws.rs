@@ -1,6 +1,7 @@
 //! The connection to AWS: whose credentials, which region, and what its refusals mean.
 
 mod credentials;
+mod provider;
 mod refusal;
 mod role;
 mod session_name;

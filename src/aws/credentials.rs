@@ -9,7 +9,7 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 
 use super::role::Held;
-use super::{Connection, Login, refusal};
+use super::{Connection, Login, provider};
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
 use crate::http::{SdkClient, SwitchedOff};
@@ -69,7 +69,7 @@ impl Connection {
             _ => environment.get("AWS_PROFILE"),
         };
         let option = profile.as_ref().map(|profile| format!(" --profile {profile}")).unwrap_or_default();
-        if refusal::is_ended_sso(error) {
+        if provider::is_ended_sso(error) {
             let name = profile.as_deref().unwrap_or("default");
             return Problem::new(
                 Kind::Unauthenticated,
@@ -77,7 +77,7 @@ impl Connection {
             )
             .hint(format!("run `aws sso login{option}`"));
         }
-        if let Some(problem) = refusal::within(error) {
+        if let Some(problem) = provider::within(error) {
             return match problem.hint.as_str() {
                 "" => problem.hint(format!("`aws sts get-caller-identity{option}` shows why")),
                 _ => problem,

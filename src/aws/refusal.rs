@@ -1,12 +1,10 @@
 //! Refusal: what AWS says no to, in its own word.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 
-use aws_sdk_sso::operation::get_role_credentials::GetRoleCredentialsError;
-use aws_sdk_sts::operation::assume_role::AssumeRoleError;
-use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::result::{SdkError, ServiceError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::error::{Kind, Problem};
@@ -34,15 +32,14 @@ impl Call<'_> {
         }
         match error {
             SdkError::ServiceError(service) => {
-                let status = service.raw().status();
-                let problem = match code(service.err()) {
-                    Some(code) => self.refused(code, service.err().message().unwrap_or_default()),
+                let (status, said) = (service.raw().status(), Said::read(service));
+                let problem = match said.code {
+                    Some(code) => self.refused(code, &said),
                     // What cannot be read is a service's error to the SDK, whatever its status.
                     None if status.is_success() => no_aws("the answer is not what AWS sends"),
                     None => no_aws(&format!("HTTP {} without a reason", status.as_u16())),
                 };
-                let proxy = service.raw().extension::<Through>().and_then(|Through(proxy)| proxy.clone());
-                Problem { proxy, ..problem }
+                Problem { proxy: said.proxy, ..problem }
             }
             SdkError::TimeoutError(_) => Problem::new(Kind::Unavailable, "timed out"),
             SdkError::ResponseError(_) => no_aws("the answer is not what AWS sends"),
@@ -52,65 +49,69 @@ impl Call<'_> {
     }
 
     /// A refusal by its code; one of rights names the action, its object and whose they would have to be.
-    fn refused(&self, code: &str, message: &str) -> Problem {
+    fn refused(&self, code: &str, said: &Said<'_>) -> Problem {
         let problem = known(code);
         if problem.kind != Kind::Denied {
             return problem;
         }
-        let action = action_in(message).unwrap_or(self.action);
-        let who = identity_in(message).unwrap_or(self.who);
+        let action = said.action.unwrap_or(self.action);
+        let who = said.who.unwrap_or(self.who);
         Problem { cause: format!("{code}: {action} on {} as {who}", self.resource), ..problem }
     }
 }
 
-/// What a profile or the SDK's own chain ended in, where a service refused it on the way.
-pub(super) fn within(error: &(dyn StdError + 'static)) -> Option<Problem> {
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        if let Some(Carried(problem)) = cause.downcast_ref::<Carried>() {
-            return Some(problem.clone());
-        }
-        let refused = refusal_of::<AssumeRoleError>(cause, "sts:AssumeRole")
-            .or_else(|| refusal_of::<AssumeRoleWithWebIdentityError>(cause, "sts:AssumeRoleWithWebIdentity"))
-            .or_else(|| refusal_of::<GetRoleCredentialsError>(cause, "sso:GetRoleCredentials"));
-        if refused.is_some() {
-            return refused;
-        }
-        next = cause.source();
-    }
-    None
+/// What a service says of its refusal, without what it only repeats.
+pub(super) struct Said<'a> {
+    pub(super) code: Option<&'a str>,
+    /// What was not allowed, and to whom.
+    action: Option<&'a str>,
+    pub(super) who: Option<&'a str>,
+    pub(super) proxy: Option<String>,
 }
 
-/// Whether what failed is an SSO session that has ended, or never began. The SDK keeps its own types of this to
-/// itself, so their sentences are what there is to tell it by; a test holds the real SDK to them.
-pub(super) fn is_ended_sso(error: &(dyn StdError + 'static)) -> bool {
-    const SENTENCES: [&str; 2] =
-        ["the SSO token has expired and cannot be refreshed", "failed to load the cached SSO token"];
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        if let Some(refused) = cause.downcast_ref::<GetRoleCredentialsError>() {
-            return refused.is_unauthorized_exception();
+impl<'a> Said<'a> {
+    pub(super) fn read(service: &'a ServiceError<impl ProvideErrorMetadata, HttpResponse>) -> Self {
+        let through = service.raw().extension::<Through>();
+        let sent = through.map(|through| Arc::clone(&through.sent)).unwrap_or_default();
+        let sent: Vec<&str> = sent.iter().map(|secret| secret.as_str()).collect();
+        let own = |text: &&str| !repeats(text, &sent);
+        let message = service.err().message().unwrap_or_default();
+        Self {
+            code: code(service.err()).filter(own),
+            action: action_in(message).filter(own),
+            who: identity_in(message).filter(own),
+            proxy: through.and_then(|through| through.proxy.clone()),
         }
-        let text = cause.to_string();
-        if SENTENCES.contains(&text.as_str())
-            || (text.starts_with("failed to read") && text.contains("/sso/cache/"))
-        {
-            return true;
-        }
-        next = cause.source();
     }
-    false
 }
 
-fn refusal_of<E>(cause: &(dyn StdError + 'static), action: &str) -> Option<Problem>
-where
-    E: ProvideErrorMetadata + StdError + 'static,
-{
-    let error = cause.downcast_ref::<E>()?;
-    let code = code(error)?;
-    let message = error.message().unwrap_or_default();
-    let who = identity_in(message).map(|who| format!(" as {who}")).unwrap_or_default();
-    Some(Problem { cause: format!("{code}: {action}{who}"), ..known(code) })
+/// Whether the text, or a part of it that is no mere word, stands in what was sent.
+pub(super) fn repeats(text: &str, sent: &[&str]) -> bool {
+    let parts = || text.split(['/', ':']).filter(|part| part.len() >= 8);
+    sent.iter().any(|secret| {
+        !secret.is_empty() && (text.contains(secret) || parts().any(|part| secret.contains(part)))
+    })
+}
+
+/// The remedies of roles and SSO (<https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>).
+pub(super) fn remedy(action: &str, code: &str) -> Option<&'static str> {
+    let by_token = action == "sts:AssumeRoleWithWebIdentity";
+    Some(match code {
+        "AccessDenied" | "AccessDeniedException" if by_token => {
+            "the role's trust policy must allow the token's issuer, audience and subject"
+        }
+        "AccessDenied" | "AccessDeniedException" => {
+            "the role's trust policy must allow who asks (with the external-id, where it wants one), and the policy of who asks the role"
+        }
+        "InvalidIdentityToken" | "InvalidIdentityTokenException" => {
+            "AWS must know the token's issuer as an IAM identity provider that lists the token's audience"
+        }
+        "ExpiredTokenException" if by_token => "the identity token has expired: get a new one",
+        "ForbiddenException" => "the SSO user must be given the profile's role in the profile's account",
+        "IDPCommunicationError" => "AWS could not reach the token's issuer: try again",
+        "RegionDisabledException" => "STS is switched off in this region: set another one",
+        _ => return None,
+    })
 }
 
 /// The code, if it is one: whatever else a server puts there could be what it was sent.
@@ -119,7 +120,7 @@ fn code(error: &impl ProvideErrorMetadata) -> Option<&str> {
 }
 
 /// The codes that every AWS service answers with.
-fn known(code: &str) -> Problem {
+pub(super) fn known(code: &str) -> Problem {
     let (kind, hint) = match code {
         "ExpiredToken" | "ExpiredTokenException" => {
             (Kind::Unauthenticated, "the session has ended: log in to AWS again")
@@ -144,7 +145,11 @@ fn known(code: &str) -> Problem {
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>). No ARN of an identity is
 /// longer than 180 characters unless it has a path; a session token always is.
 fn identity_in(message: &str) -> Option<&str> {
-    let arn = message.split_once("User: ")?.1.split_whitespace().next()?;
+    identity(message.split_once("User: ")?.1.split_whitespace().next()?)
+}
+
+/// The ARN, if it is an identity's.
+pub(super) fn identity(arn: &str) -> Option<&str> {
     let mut parts = arn.splitn(6, ':');
     let (scheme, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
     let (region, account, name) = (parts.next()?, parts.next()?, parts.next()?);
@@ -169,7 +174,7 @@ fn no_aws(cause: &str) -> Problem {
 }
 
 /// Our own client's problem, where that is what the SDK's error wraps.
-fn carried(error: &(dyn StdError + 'static)) -> Option<Problem> {
+pub(super) fn carried(error: &(dyn StdError + 'static)) -> Option<Problem> {
     let mut next = Some(error);
     while let Some(cause) = next {
         if let Some(Carried(problem)) = cause.downcast_ref::<Carried>() {
@@ -182,7 +187,7 @@ fn carried(error: &(dyn StdError + 'static)) -> Option<Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::{action_in, identity_in};
+    use super::{action_in, identity_in, repeats};
 
     #[test]
     fn who_was_refused_stands_in_the_message() {
@@ -209,5 +214,14 @@ mod tests {
         assert_eq!(identity_in(&long), None);
         assert_eq!(action_in("not authorized to perform: s3cr\u{1b}et:x"), None);
         assert_eq!(action_in("not authorized to perform: s3cret"), None);
+    }
+
+    #[test]
+    fn what_was_sent_is_known_whole_and_in_parts() {
+        let token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJqb2IifQ.c2lnbmF0dXJl";
+        let in_part = format!("arn:aws:sts::111122223333:assumed-role/{}/x", &token[..30]);
+        assert!(repeats(token, &[token]) && repeats(&format!("x{token}"), &[token]));
+        assert!(repeats(&token[21..], &["other", token]) && repeats(&in_part, &[token]));
+        assert!(!repeats("AccessDenied", &[token, ""]) && !repeats("job", &[token]));
     }
 }

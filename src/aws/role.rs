@@ -7,7 +7,7 @@ use aws_sdk_sts::Client;
 use aws_sdk_sts::types::{AssumedRoleUser, Credentials as Issued};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::Call;
+use super::{Call, refusal};
 use crate::error::{Kind, Problem};
 
 /// Credentials, with whose they are in words.
@@ -32,7 +32,7 @@ pub(super) async fn by_web_identity(
         .send()
         .await
         .map_err(|error| advise(call.describe(&error), &call))?;
-    held(answer.credentials, answer.assumed_role_user, role)
+    held(answer.credentials, answer.assumed_role_user, role, token.expose_secret())
 }
 
 /// Assumes the role with the credentials at hand.
@@ -53,10 +53,16 @@ pub(super) async fn by_credentials(
         .send()
         .await
         .map_err(|error| advise(call.describe(&error), &call))?;
-    held(answer.credentials, answer.assumed_role_user, role)
+    let sent = held_so_far.credentials.session_token().unwrap_or_default();
+    held(answer.credentials, answer.assumed_role_user, role, sent)
 }
 
-fn held(issued: Option<Issued>, user: Option<AssumedRoleUser>, role: &str) -> Result<Held, Problem> {
+fn held(
+    issued: Option<Issued>,
+    user: Option<AssumedRoleUser>,
+    role: &str,
+    sent: &str,
+) -> Result<Held, Problem> {
     let issued = issued.ok_or_else(|| {
         Problem::new(Kind::Malformed, "STS gave no credentials")
             .hint("check endpoint-url and AWS_ENDPOINT_URL")
@@ -67,28 +73,19 @@ fn held(issued: Option<Issued>, user: Option<AssumedRoleUser>, role: &str) -> Re
         .session_token(issued.session_token)
         .provider_name("role")
         .build();
-    Ok(Held { credentials, who: user.map_or_else(|| role.to_owned(), |user| user.arn) })
+    // Later refusals name it: it must be a name, and not the token once more.
+    let who = user.as_ref().and_then(|user| refusal::identity(&user.arn));
+    let who = who.filter(|who| !refusal::repeats(who, &[sent])).unwrap_or(role);
+    Ok(Held { credentials, who: who.to_owned() })
 }
 
-/// The remedies that are STS's own (<https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>).
 fn advise(problem: Problem, call: &Call<'_>) -> Problem {
-    let by_token = call.action == "sts:AssumeRoleWithWebIdentity";
-    let hint = match problem.cause.split(':').next().unwrap_or_default() {
-        "AccessDenied" | "AccessDeniedException" if by_token => {
-            "the role's trust policy must allow the token's issuer, audience and subject"
-        }
-        "AccessDenied" | "AccessDeniedException" => {
-            "the role's trust policy must allow who asks (with the external-id, where it wants one), and the policy of who asks the role"
-        }
-        "InvalidIdentityToken" => {
-            "AWS must know the token's issuer as an IAM identity provider that lists the token's audience"
-        }
-        "ExpiredTokenException" if by_token => "the identity token has expired: get a new one",
-        "IDPCommunicationError" => "AWS could not reach the token's issuer: try again",
-        "RegionDisabledException" => "STS is switched off in this region: set another one",
-        _ => return named(problem, call),
-    };
-    named(problem, call).hint(hint)
+    let remedy = refusal::remedy(call.action, problem.cause.split(':').next().unwrap_or_default());
+    let problem = named(problem, call);
+    match remedy {
+        Some(remedy) => problem.hint(remedy),
+        None => problem,
+    }
 }
 
 /// The cause with what was asked, where it is a code of AWS's.

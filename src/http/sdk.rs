@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
+use secrecy::zeroize::Zeroizing;
 use url::Url;
 
 use super::{Answer, Client, Proxies, Settings, Trust, judge_scheme};
@@ -32,9 +33,14 @@ struct Shared {
     secure: OnceLock<Client>,
 }
 
-/// The proxy that an answer came through, on its way through the SDK's.
+/// What an answer takes along on its way through the SDK.
 #[derive(Clone)]
-pub(crate) struct Through(pub(crate) Option<String>);
+pub(crate) struct Through {
+    /// The proxy that it came through.
+    pub(crate) proxy: Option<String>,
+    /// The secrets that were sent, and that nobody must be told who repeats them.
+    pub(crate) sent: Arc<[Zeroizing<String>]>,
+}
 
 /// Our own problem on its way through the SDK's errors.
 pub(crate) struct Carried(pub(crate) Problem);
@@ -57,8 +63,9 @@ impl Shared {
             .try_into_http1x()
             .map_err(|_| Problem::new(Kind::Malformed, "the request is not HTTP"))?;
         let request = request.map(|body| body.bytes().map(<[u8]>::to_vec).unwrap_or_default());
+        let sent = secrets(&request);
         let answer = self.client(&url)?.send(request, self.limits.answer).await?;
-        response(&answer).ok_or_else(|| Problem::new(Kind::Malformed, "the answer is not HTTP"))
+        response(&answer, sent).ok_or_else(|| Problem::new(Kind::Malformed, "the answer is not HTTP"))
     }
 
     fn client(&self, url: &Url) -> Result<&Client, Problem> {
@@ -72,10 +79,19 @@ impl Shared {
     }
 }
 
-fn response(answer: &Answer) -> Option<HttpResponse> {
+/// A session's token, of a role or of SSO, and an identity token.
+fn secrets(request: &http::Request<Vec<u8>>) -> Arc<[Zeroizing<String>]> {
+    let headers = ["x-amz-security-token", "x-amz-sso_bearer_token"];
+    let headers = headers.iter().filter_map(|name| request.headers().get(*name)?.to_str().ok());
+    let fields = url::form_urlencoded::parse(request.body());
+    let fields = fields.filter(|(name, _)| name == "WebIdentityToken").map(|(_, value)| value.into_owned());
+    headers.map(str::to_owned).chain(fields).map(Zeroizing::new).collect()
+}
+
+fn response(answer: &Answer, sent: Arc<[Zeroizing<String>]>) -> Option<HttpResponse> {
     let status = StatusCode::try_from(answer.status).ok()?;
     let mut response = HttpResponse::new(status, SdkBody::from(answer.body.as_slice()));
-    response.add_extension(Through(answer.proxy.clone()));
+    response.add_extension(Through { proxy: answer.proxy.clone(), sent });
     for (name, value) in &answer.headers {
         // The SDK takes text only; what is not is nothing that it reads.
         if let Ok(value) = value.to_str() {
