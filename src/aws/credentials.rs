@@ -2,6 +2,8 @@
 
 use aws_config::Region;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::imds;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
@@ -13,6 +15,9 @@ use super::{Connection, Login, provider};
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
 use crate::http::{SdkClient, SwitchedOff};
+
+/// What a profile calls the instance's metadata in `credential_source`.
+const METADATA: &str = "Ec2InstanceMetadata";
 
 impl Connection {
     /// Fetches them.
@@ -28,22 +33,21 @@ impl Connection {
         // Built only here: the provider chain costs half a millisecond.
         let config =
             ProviderConfig::without_region().with_http_client(http.clone()).with_region(Some(region.clone()));
+        let metadata = self.metadata(&config);
         let (fetched, who) = match &self.login {
             Login::Profile(profile) => {
-                let provider =
-                    ProfileFileCredentialsProvider::builder().configure(&config).profile_name(profile);
+                let provider = ProfileFileCredentialsProvider::builder()
+                    .configure(&config)
+                    .profile_name(profile)
+                    .with_custom_provider(METADATA, instance(metadata));
                 (provider.build().provide_credentials().await, format!("the profile {profile}"))
             }
             _ => {
-                let instance = match self.imds {
-                    true => config.clone(),
-                    false => config.clone().with_http_client(SwitchedOff),
-                };
-                let imds = aws_config::imds::Client::builder().configure(&instance).max_attempts(1).build();
                 let chain = DefaultCredentialsChain::builder()
                     .configure(config)
                     .region(region.clone())
-                    .imds_client(imds);
+                    .with_custom_credential_source(METADATA, instance(metadata.clone()))
+                    .imds_client(metadata);
                 (chain.build().await.provide_credentials().await, "the default credentials".to_owned())
             }
         };
@@ -51,6 +55,15 @@ impl Connection {
             Ok(credentials) => Ok(Held { credentials, who }),
             Err(error) => Err(self.no_credentials(&error, environment)),
         }
+    }
+
+    /// Instance metadata, asked once: the SDK would try four times.
+    fn metadata(&self, config: &ProviderConfig) -> imds::Client {
+        let config = match self.imds {
+            true => config.clone(),
+            false => config.clone().with_http_client(SwitchedOff),
+        };
+        imds::Client::builder().configure(&config).max_attempts(1).build()
     }
 
     /// The keys that stand in the environment; a profile that the config names counts before them.
@@ -100,4 +113,8 @@ impl Connection {
         };
         Problem::new(Kind::Unauthenticated, cause).hint(hint)
     }
+}
+
+fn instance(metadata: imds::Client) -> ImdsCredentialsProvider {
+    ImdsCredentialsProvider::builder().imds_client(metadata).build()
 }
