@@ -11,6 +11,7 @@
 
 mod support;
 
+mod aws;
 mod config;
 mod env;
 mod failure;

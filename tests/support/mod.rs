@@ -7,6 +7,7 @@ pub(crate) mod own_bao;
 pub(crate) mod own_postgres;
 pub(crate) mod program;
 pub(crate) mod proxy;
+pub(crate) mod recorder;
 pub(crate) mod relay;
 pub(crate) mod servers;
 pub(crate) mod tls;
