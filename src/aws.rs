@@ -98,7 +98,7 @@ impl Connection {
 
     /// Refuses what would never be sent, or could not be.
     fn judge(&self, keys: &Keys<'_>) -> Read<()> {
-        if self.roles.iter().any(|role| !(role.starts_with("arn:") && role.contains(":role/"))) {
+        if !self.roles.iter().all(|role| is_role(role)) {
             return Err(keys.mistake("role-arn", "takes ARNs such as arn:aws:iam::111122223333:role/pull"));
         }
         let by_token = matches!(self.login, Login::WebIdentity(_));
@@ -236,6 +236,12 @@ impl Connection {
                 .hint("set region in [aws.default] or the connection's own table, AWS_REGION, or give the secret as an ARN")
         })
     }
+}
+
+/// Whether it is a role's ARN; a blank at its end would only be told by AWS, and in other words.
+fn is_role(arn: &str) -> bool {
+    let name = arn.split_once(":role/").map_or("", |(_, name)| name);
+    arn.starts_with("arn:") && !name.is_empty() && arn.bytes().all(|c| c.is_ascii_graphic())
 }
 
 /// The region that an ARN names; `None` where the name is no ARN.

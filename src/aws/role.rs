@@ -67,16 +67,17 @@ fn held(
         Problem::new(Kind::Malformed, "STS gave no credentials")
             .hint("check endpoint-url and AWS_ENDPOINT_URL")
     })?;
+    // Later refusals name it: it must be a name, and no token once more.
+    let secrets = [sent, &issued.session_token, &issued.secret_access_key];
+    let who = user.as_ref().and_then(|user| refusal::identity(&user.arn));
+    let who = who.filter(|who| !refusal::repeats(who, &secrets)).unwrap_or(role).to_owned();
     let credentials = Credentials::builder()
         .access_key_id(issued.access_key_id)
         .secret_access_key(issued.secret_access_key)
         .session_token(issued.session_token)
         .provider_name("role")
         .build();
-    // Later refusals name it: it must be a name, and not the token once more.
-    let who = user.as_ref().and_then(|user| refusal::identity(&user.arn));
-    let who = who.filter(|who| !refusal::repeats(who, &[sent])).unwrap_or(role);
-    Ok(Held { credentials, who: who.to_owned() })
+    Ok(Held { credentials, who })
 }
 
 fn advise(problem: Problem, call: &Call<'_>) -> Problem {
