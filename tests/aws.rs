@@ -1,7 +1,10 @@
 //! Whose credentials AWS is asked with: identity tokens, roles, profiles, SSO, containers, pods and instances.
 
+mod enforced;
 mod instances;
 mod profiles;
+mod reach;
+mod refusals;
 mod roles;
 mod sso;
 mod web_identity;

@@ -131,6 +131,8 @@ server() {
 start=$EPOCHREALTIME
 if [ -x "$venv/bin/moto_server" ] && server moto /moto-api/ "$venv/bin/moto_server" -H 127.0.0.1 -p PORT; then
     export TEST_MOTO_URL=http://127.0.0.1:$port
+    # moto brings botocore, which checks signatures; one test starts a moto of its own.
+    export TEST_PYTHON=$venv/bin/python
 else
     skipped+=('what needs moto: it could not be started')
 fi

@@ -3,6 +3,7 @@
 mod agents;
 mod approle;
 mod certificates;
+pub(crate) mod aws;
 mod connections;
 mod database;
 mod jwt;

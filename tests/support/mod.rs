@@ -4,6 +4,7 @@ pub(crate) mod hostile;
 pub(crate) mod jwt;
 pub(crate) mod own_agent;
 pub(crate) mod own_bao;
+pub(crate) mod own_moto;
 pub(crate) mod own_postgres;
 pub(crate) mod program;
 pub(crate) mod proxy;

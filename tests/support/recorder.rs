@@ -90,11 +90,19 @@ impl Recorder {
         url: &str,
         own: impl Fn(&Exchange) -> Option<Reply> + Send + Sync + 'static,
     ) -> Self {
+        Self::start(url, own, |_| None)
+    }
+
+    fn start(
+        url: &str,
+        own: impl Fn(&Exchange) -> Option<Reply> + Send + Sync + 'static,
+        other: impl Fn(&Exchange) -> Option<Reply> + Send + Sync + 'static,
+    ) -> Self {
         let target = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let authority = listener.local_addr().unwrap().to_string();
         let exchanges = Arc::new(Mutex::new(Vec::new()));
-        let (kept, shared) = (Arc::clone(&exchanges), Arc::new((target, own)));
+        let (kept, shared) = (Arc::clone(&exchanges), Arc::new((target, own, other)));
         thread::spawn(move || {
             for mut client in listener.incoming().flatten() {
                 let (kept, shared) = (Arc::clone(&kept), Arc::clone(&shared));
@@ -108,6 +116,9 @@ impl Recorder {
                         Some(reply) => reply.text(),
                         None => passed_on(&request, &shared.0),
                     };
+                    if let Some(reply) = shared.2(&exchange) {
+                        exchange.answer = reply.text();
+                    }
                     let answer = exchange.answer.replacen("\r\n", "\r\nConnection: close\r\n", 1);
                     kept.lock().unwrap().push(exchange);
                     let _ = client.write_all(answer.as_bytes());
@@ -115,6 +126,14 @@ impl Recorder {
             }
         });
         Self { authority, exchanges }
+    }
+
+    /// Before the server that the URL names, whose answers are given as `other` has them.
+    pub(crate) fn rewording(
+        url: &str,
+        other: impl Fn(&Exchange) -> Option<Reply> + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(url, |_| None, other)
     }
 
     /// A server that answers everything itself.

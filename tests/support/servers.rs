@@ -12,7 +12,7 @@ use super::Helper;
 
 /// Where something is, out of the variable; without it the test is skipped, loudly, and fails where nothing may be
 /// skipped.
-pub(super) fn setting(variable: &str) -> Option<String> {
+pub(crate) fn setting(variable: &str) -> Option<String> {
     let setting = std::env::var(variable).ok().filter(|setting| !setting.is_empty());
     if setting.is_none() {
         assert!(std::env::var_os("REQUIRE_ALL").is_none(), "{variable} is not set: run tests/run.sh");

@@ -1,0 +1,83 @@
+//! A moto server of the test's own, which checks signatures and policies as AWS does.
+
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::own_bao::free_addresses;
+use super::servers::{Moto, request, setting};
+
+/// It ends with the test.
+pub(crate) struct OwnMoto {
+    /// What it has in common with the shared one.
+    pub(crate) moto: Moto,
+    server: Child,
+}
+
+impl OwnMoto {
+    /// `None` where `TEST_PYTHON` names no Python that has moto: the test is skipped.
+    pub(crate) fn start() -> Option<Self> {
+        let python = setting("TEST_PYTHON")?;
+        let [address] = free_addresses();
+        let (host, port) = address.split_once(':').unwrap();
+        let server = Command::new(python)
+            .args(["-I", "-c", "import sys; from moto.server import main; main(sys.argv[1:])"])
+            .args(["-H", host, "-p", port])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let own = Self { moto: Moto { url: format!("http://{address}") }, server };
+        let limit = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(&address).is_err() {
+            assert!(Instant::now() < limit, "moto did not come up");
+            thread::sleep(Duration::from_millis(20));
+        }
+        Some(own)
+    }
+
+    /// Calls IAM; what it answered, in XML.
+    pub(crate) fn iam(&self, action: &str, fields: &[(&str, &str)]) -> String {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        let body = form.append_pair("Action", action).append_pair("Version", "2010-05-08");
+        let body = body.extend_pairs(fields).finish();
+        let scope = "Credential=test/20260101/us-east-1/iam/aws4_request";
+        let authorization = format!("AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0");
+        let headers = [
+            ("Authorization", authorization.as_str()),
+            ("Content-Type", "application/x-www-form-urlencoded"),
+        ];
+        let (status, answer) = request("POST", &self.moto.url, &headers, &body);
+        assert_eq!(status, 200, "{action}: {answer}");
+        answer
+    }
+
+    /// Makes a user with a key; the key's id and secret.
+    pub(crate) fn user(&self, name: &str) -> (String, String) {
+        self.iam("CreateUser", &[("UserName", name)]);
+        let made = self.iam("CreateAccessKey", &[("UserName", name)]);
+        let text = |element: &str| {
+            let rest = made.split_once(&format!("<{element}>")).unwrap().1;
+            rest.split('<').next().unwrap().to_owned()
+        };
+        (text("AccessKeyId"), text("SecretAccessKey"))
+    }
+
+    /// From now on it checks signatures and policies; nothing can be made any more.
+    pub(crate) fn enforce(&self) {
+        let (status, answer) = request("POST", &format!("{}/moto-api/reset-auth", self.moto.url), &[], "0");
+        assert_eq!(status, 200, "{answer}");
+    }
+}
+
+impl Drop for OwnMoto {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
