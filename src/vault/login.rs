@@ -191,6 +191,10 @@ impl Login {
             (Way::AppRole { .. }, _) => {
                 "check role-id, mount and namespace, and that the secret-id is neither used up nor expired"
             }
+            (Way::Aws { .. }, 403) => "check mount and namespace",
+            (Way::Aws { .. }, _) if refusal.cause.contains("upstream request") => {
+                "AWS refused what was signed, or the server cannot reach AWS: check the AWS keys, this machine's clock, and the connection's region against the server's sts_region"
+            }
             (Way::Aws { .. }, _) => "check role, server-id, and that the role binds this AWS identity",
             (Way::Cert { .. }, _) => {
                 "check client-cert and client-key, and that a role trusts the certificate's CA"

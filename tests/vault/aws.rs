@@ -226,21 +226,23 @@ fn credentials_that_cannot_be_had_are_told_and_vault_is_not_asked() {
 
 #[test]
 fn a_login_that_vault_refuses_is_told_in_vault_s_word_and_not_tried_again() {
-    for (status, cause) in [
-        (400, "IAM Principal \"arn:aws:sts::1:assumed-role/x/y\" does not belong to the role \"ci\""),
+    const ROLE: &str = "check role, server-id, and that the role binds this AWS identity";
+    // As Vault 1.21 words them.
+    for (status, cause, hint) in [
+        (400, "IAM Principal \"arn:aws:sts::1:assumed-role/x/y\" does not belong to the role \"ci\"", ROLE),
+        (400, "entry for role ci not found", ROLE),
+        (400, "error validating X-Vault-AWS-IAM-Server-ID header: expected \"a\" but got \"b\"", ROLE),
         (
             400,
-            "error validating X-Vault-AWS-IAM-Server-ID header: expected \"vault.example.com\" but got \"\"",
+            "error making upstream request: received error code 403 from STS: SignatureDoesNotMatch",
+            "AWS refused what was signed, or the server cannot reach AWS: check the AWS keys, this machine's clock,",
         ),
-        (403, "permission denied"),
+        (403, "permission denied", "check mount and namespace"),
     ] {
         let vault = Recorder::alone(move |_| Reply::new(status, json!({"errors": [cause]}).to_string()));
         let aws = no_aws();
         let answer = with_keys(helper(&vault, &aws.url(), "", "")).get("ghcr.io");
-        answer.fails_with(&[
-            &format!("vault: secret/data/reg: login at auth/aws: {cause}; hint: "),
-            "check role, server-id, and that the role binds this AWS identity",
-        ]);
+        answer.fails_with(&[&format!("vault: secret/data/reg: login at auth/aws: {cause}; hint: {hint}")]);
         assert_eq!(vault.exchanges().len(), 1);
     }
 }
