@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::{OBJECT, ROLE, helper_at, refusal, signer, token, with_keys};
+use super::{OBJECT, ROLE, helper_at, refusal, signer, token, with_keys, write_aws_config};
 use crate::support::Helper;
 use crate::support::hostile::Hostile;
 use crate::support::recorder::{Exchange, Recorder, Reply};
@@ -179,16 +179,22 @@ fn an_instance_s_role_takes_on_another() {
     );
 }
 
-#[test]
-fn metadata_that_never_answers_is_asked_once_and_for_a_second() {
-    let silent = Hostile::silent();
-    let started = Instant::now();
-    on_instance(helper_at(&silent.url(), "hub", ""), &silent.url())
-        .get("docker.io")
-        .fails_with(&["aws-secrets-manager: hub: no AWS credentials; hint: "]);
-    let took = started.elapsed();
-    assert!(took < Duration::from_millis(2500), "{took:?}");
-    assert_eq!(silent.heard().len(), 1);
+/// Instance metadata that takes the question and never answers: asked once, and left after a second. A busy machine may
+/// take longer once, but not each time.
+#[track_caller]
+fn is_left_after_a_second(connection: &str, profile: &str) {
+    let mut tries = (0..5).map(|_| {
+        let silent = Hostile::silent();
+        let helper = on_instance(helper_at(&silent.url(), "hub", connection), &silent.url());
+        let text = format!("[profile ci]\nrole_arn = {ROLE}\ncredential_source = Ec2InstanceMetadata\n");
+        write_aws_config(&helper, &text);
+        let helper = helper.env("AWS_PROFILE", profile);
+        let started = Instant::now();
+        helper.get("docker.io").fails_with(&["aws-secrets-manager: hub: ", "hint: "]);
+        assert_eq!(silent.heard().len(), 1);
+        started.elapsed()
+    });
+    assert!(tries.any(|took| took < Duration::from_millis(1900)));
 }
 
 #[test]
@@ -219,7 +225,7 @@ fn a_profile_cannot_switch_metadata_on_again() {
     for (connection, profile) in [("imds = false", "ci"), ("imds = false\nprofile = \"ci\"", "")] {
         let agent = Recorder::alone(machine);
         let helper = on_instance(helper_at(&agent.url(), "hub", connection), &agent.url());
-        super::write_aws_config(
+        write_aws_config(
             &helper,
             &format!("[profile ci]\nrole_arn = {ROLE}\ncredential_source = Ec2InstanceMetadata\n"),
         );
@@ -229,19 +235,9 @@ fn a_profile_cannot_switch_metadata_on_again() {
 }
 
 #[test]
-fn a_profile_that_names_metadata_asks_it_once_and_for_a_second() {
-    for connection in ["", "profile = \"ci\""] {
-        let silent = Hostile::silent();
-        let helper = on_instance(helper_at(&silent.url(), "hub", connection), &silent.url());
-        super::write_aws_config(
-            &helper,
-            &format!("[profile ci]\nrole_arn = {ROLE}\ncredential_source = Ec2InstanceMetadata\n"),
-        );
-        let started = Instant::now();
-        helper.env("AWS_PROFILE", "ci").get("docker.io").fails_with(&["aws-secrets-manager: hub: "]);
-        let took = started.elapsed();
-        assert!(took < Duration::from_millis(2500), "{took:?}");
-        assert_eq!(silent.heard().len(), 1);
+fn metadata_that_never_answers_is_asked_once_and_for_a_second() {
+    for (connection, profile) in [("", ""), ("", "ci"), ("profile = \"ci\"", "")] {
+        is_left_after_a_second(connection, profile);
     }
 }
 

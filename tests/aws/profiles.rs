@@ -80,6 +80,18 @@ fn what_a_credential_process_says_is_not_repeated() {
 }
 
 #[test]
+fn a_credential_process_that_hangs_is_left_at_the_deadline() {
+    let double = Recorder::alone(|_| Reply::new(500, ""));
+    let helper = helper_at(&double.url(), "hub", "profile = \"ci\"");
+    let text = std::fs::read_to_string(helper.config_file()).unwrap();
+    std::fs::write(helper.config_file(), format!("timeout = \"500ms\"\n{text}")).unwrap();
+    write_aws_config(&helper, "[profile ci]\ncredential_process = sleep 4\n");
+    let started = std::time::Instant::now();
+    helper.get("docker.io").fails_with(&["aws-secrets-manager: hub: timed out after 500ms; hint: "]);
+    assert!(started.elapsed() < std::time::Duration::from_secs(3), "{:?}", started.elapsed());
+}
+
+#[test]
 fn a_profile_that_is_not_there_is_named() {
     let double = Recorder::alone(|_| Reply::new(500, ""));
     for (connection, variable) in [("profile = \"nowhere\"", ""), ("", "nowhere")] {
