@@ -1,11 +1,9 @@
 //! A moto server of the test's own, which checks signatures and policies as AWS does.
 
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use super::own_bao::free_addresses;
 use super::servers::{Moto, request, setting};
 
 /// It ends with the test.
@@ -19,24 +17,23 @@ impl OwnMoto {
     /// `None` where `TEST_PYTHON` names no Python that has moto: the test is skipped.
     pub(crate) fn start() -> Option<Self> {
         let python = setting("TEST_PYTHON")?;
-        let [address] = free_addresses();
-        let (host, port) = address.split_once(':').unwrap();
-        let server = Command::new(python)
+        // It takes a port itself and says which: one that was free a moment ago may be another test's by now.
+        let mut server = Command::new(python)
             .args(["-I", "-c", "import sys; from moto.server import main; main(sys.argv[1:])"])
-            .args(["-H", host, "-p", port])
+            .args(["-H", "127.0.0.1", "-p", "0"])
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let own = Self { moto: Moto { url: format!("http://{address}") }, server };
-        let limit = Instant::now() + Duration::from_secs(30);
-        while TcpStream::connect(&address).is_err() {
-            assert!(Instant::now() < limit, "moto did not come up");
-            thread::sleep(Duration::from_millis(20));
-        }
+        let mut told = BufReader::new(server.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut own = Self { moto: Moto { url: String::new() }, server };
+        let line = told.find_map(|line| line.split_once("Running on ").map(|(_, url)| url.to_owned()));
+        own.moto.url = line.expect("moto did not come up").trim().to_owned();
+        // What nobody reads would hold it up.
+        thread::spawn(move || told.for_each(drop));
         Some(own)
     }
 

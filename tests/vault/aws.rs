@@ -2,8 +2,7 @@
 //! no such login, so Vault is a double.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use aws_smithy_types::base64;
 use serde_json::{Value, json};
@@ -41,9 +40,15 @@ impl Login {
         rest.split(',').next().unwrap().split(';').collect()
     }
 
-    /// It is for this address and region, and botocore signs it the same way with these keys.
+    /// It is for this address and region and by this key; what botocore needs to sign it anew.
     #[track_caller]
-    fn is_signed(&self, (url, region): (&str, &str), key: &str, secret: &str, session: Option<&str>) {
+    fn is_signed(
+        &self,
+        (url, region): (&str, &str),
+        key: &str,
+        secret: &str,
+        session: Option<&str>,
+    ) -> Value {
         assert_eq!(
             (self.url.as_str(), self.body.as_str()),
             (url, "Action=GetCallerIdentity&Version=2011-06-15")
@@ -53,22 +58,22 @@ impl Login {
         let authorization = &self.headers["authorization"];
         assert!(authorization.contains(&format!("Credential={key}/")), "{authorization}");
         assert!(authorization.contains(&format!("/{region}/sts/aws4_request")), "{authorization}");
-        let Some(python) = setting("TEST_PYTHON") else { return };
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/sigv4.py");
-        let given = json!({
+        json!({
             "url": self.url, "body": self.body, "headers": self.headers,
             "key": key, "secret": secret, "session": session, "region": region,
-        });
-        let mut child = Command::new(python)
-            .args(["-I", script])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(given.to_string().as_bytes()).unwrap();
-        let printed = Answer::from_output(child.wait_with_output().unwrap());
-        assert_eq!((printed.code, printed.stdout.trim_end()), (Some(0), authorization.as_str()));
+        })
     }
+}
+
+/// botocore signs them all in the same way.
+#[track_caller]
+fn botocore_agrees(signed: &[Value]) {
+    let Some(python) = setting("TEST_PYTHON") else { return };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/sigv4.py");
+    let answer = Answer::of(Command::new(python).args(["-I", script]), json!(signed).to_string().as_bytes());
+    let ours: Vec<&str> =
+        signed.iter().map(|signed| signed["headers"]["authorization"].as_str().unwrap()).collect();
+    assert_eq!((answer.stdout.lines().collect::<Vec<_>>(), answer.code), (ours, Some(0)));
 }
 
 /// A Vault that takes every login.
@@ -121,12 +126,12 @@ fn no_aws() -> Recorder {
 
 #[test]
 fn keys_sign_for_the_global_sts_and_ask_nobody() {
-    let (vault, aws) = (vault(), no_aws());
+    let (aws, mut signed) = (no_aws(), Vec::new());
     for variables in [vec![], vec![("AWS_REGION", "eu-west-1")], vec![("AWS_DEFAULT_REGION", "ap-south-1")]] {
-        let vault = self::vault();
+        let vault = vault();
         let helper = with_keys(helper(&vault, &aws.url(), "", "")).envs(&variables);
         let login = shown(&helper, &vault);
-        login.is_signed(GLOBAL, "AKIAEXAMPLE", "not-a-real-key", None);
+        signed.push(login.is_signed(GLOBAL, "AKIAEXAMPLE", "not-a-real-key", None));
         assert_eq!(
             (&login.sent["role"], &login.sent["iam_http_request_method"]),
             (&json!("ci"), &json!("POST"))
@@ -135,7 +140,8 @@ fn keys_sign_for_the_global_sts_and_ask_nobody() {
         // The secret key itself is nowhere in it.
         assert!(!format!("{:?}", vault.exchanges()).contains("not-a-real-key"));
     }
-    assert!(aws.exchanges().is_empty() && vault.exchanges().is_empty());
+    botocore_agrees(&signed);
+    assert!(aws.exchanges().is_empty());
 }
 
 #[test]
@@ -144,12 +150,13 @@ fn a_session_token_is_under_the_signature() {
     let helper = with_keys(helper(&vault, &aws.url(), "", "")).env("AWS_SESSION_TOKEN", "IQoJ+/b3J=");
     let login = shown(&helper, &vault);
     assert!(login.signed().contains(&"x-amz-security-token"), "{:?}", login.signed());
-    login.is_signed(GLOBAL, "AKIAEXAMPLE", "not-a-real-key", Some("IQoJ+/b3J="));
+    botocore_agrees(&[login.is_signed(GLOBAL, "AKIAEXAMPLE", "not-a-real-key", Some("IQoJ+/b3J="))]);
 }
 
 #[test]
 fn a_role_signs_with_its_own_keys() {
     let Some(moto) = Moto::find() else { return };
+    let mut signed = Vec::new();
     for connection in [
         format!("role-arn = \"{ROLE}\""),
         format!("role-arn = \"{ROLE}\"\nweb-identity = {{ env = \"JOB_TOKEN\" }}"),
@@ -160,8 +167,9 @@ fn a_role_signs_with_its_own_keys() {
         let [assumed] = aws.exchanges().try_into().unwrap();
         let [key, secret, session] =
             ["AccessKeyId", "SecretAccessKey", "SessionToken"].map(|element| assumed.answered(element));
-        login.is_signed(GLOBAL, key, secret, Some(session));
+        signed.push(login.is_signed(GLOBAL, key, secret, Some(session)));
     }
+    botocore_agrees(&signed);
 }
 
 #[test]
@@ -171,12 +179,12 @@ fn the_server_s_id_is_under_the_signature() {
     let login = shown(&helper, &vault);
     assert_eq!(login.headers["X-Vault-AWS-IAM-Server-ID"], "vault.example.com");
     assert!(login.signed().contains(&"x-vault-aws-iam-server-id"), "{:?}", login.signed());
-    login.is_signed(GLOBAL, "AKIAEXAMPLE", "not-a-real-key", None);
+    botocore_agrees(&[login.is_signed(GLOBAL, "AKIAEXAMPLE", "not-a-real-key", None)]);
 }
 
 #[test]
 fn a_region_of_the_connection_or_of_another_partition_has_its_own_sts() {
-    let aws = no_aws();
+    let (aws, mut signed) = (no_aws(), Vec::new());
     for (connection, variable, url, region) in [
         ("region = \"eu-west-1\"", "us-west-2", "https://sts.eu-west-1.amazonaws.com/", "eu-west-1"),
         ("region = \"us-east-1\"", "", "https://sts.us-east-1.amazonaws.com/", "us-east-1"),
@@ -186,8 +194,10 @@ fn a_region_of_the_connection_or_of_another_partition_has_its_own_sts() {
     ] {
         let vault = vault();
         let helper = with_keys(helper(&vault, &aws.url(), "", connection)).env("AWS_REGION", variable);
-        shown(&helper, &vault).is_signed((url, region), "AKIAEXAMPLE", "not-a-real-key", None);
+        let login = shown(&helper, &vault);
+        signed.push(login.is_signed((url, region), "AKIAEXAMPLE", "not-a-real-key", None));
     }
+    botocore_agrees(&signed);
     assert!(aws.exchanges().is_empty());
 }
 
