@@ -2,8 +2,8 @@
 
 mod agents;
 mod approle;
-mod certificates;
 pub(crate) mod aws;
+mod certificates;
 mod connections;
 mod database;
 mod jwt;
