@@ -136,7 +136,11 @@ pub(super) fn known(code: &str) -> Problem {
         "ThrottlingException" | "Throttling" | "TooManyRequestsException" => {
             (Kind::Unavailable, "AWS is asked too often: try again")
         }
-        _ => (Kind::Unavailable, ""),
+        "InternalFailure" | "InternalServiceError" | "RequestTimeout" | "ServiceUnavailable" => {
+            (Kind::Unavailable, "AWS has a fault of its own: try again")
+        }
+        "ResourceNotFoundException" => (Kind::Missing, ""),
+        _ => (Kind::Malformed, ""),
     };
     Problem::new(kind, code).hint(hint)
 }

@@ -207,7 +207,7 @@ impl Vault {
                 (Kind::Malformed, "the engine takes no write here: remove method".to_owned())
             }
             405 => (Kind::Malformed, "an engine that mints on write needs method = \"POST\"".to_owned()),
-            _ => (Kind::Unavailable, "check the address, path and method".to_owned()),
+            _ => (Kind::Malformed, "check the address, path and method".to_owned()),
         };
         refusal.problem(kind, hint)
     }
