@@ -191,6 +191,12 @@ impl Vault {
             return refusal.problem(kind, hint);
         }
         let (kind, hint) = match refusal.status {
+            // The server makes the credential, sees that it could not outlive its token, and takes it back.
+            400 if refusal.cause.contains("one use left") => {
+                let hint =
+                    "the token must be good for two requests: raise token_num_uses of the login's role";
+                (Kind::Denied, hint.to_owned())
+            }
             400 => (Kind::Malformed, "check path, method and body".to_owned()),
             403 if !refusal.sent_token => {
                 let hint = "no token was sent: have the Vault Agent or Proxy add one that may, or name one with \

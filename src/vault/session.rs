@@ -69,6 +69,7 @@ impl Session {
     /// # Errors
     /// Not reached, or no answer of a Vault: a [`Problem`]. A refusal is the inner `Err`.
     pub async fn read(&self, path: &[String]) -> Result<Result<Answer, Refusal>, Problem> {
+        self.spend();
         self.call(Method::GET, path, None, self.limits.connect).await
     }
 
@@ -82,6 +83,7 @@ impl Session {
         path: &[String],
         body: &Value,
     ) -> Result<Result<Answer, Refusal>, Problem> {
+        self.spend();
         self.call(method, path, Some(body), self.limits.answer).await
     }
 
@@ -89,14 +91,13 @@ impl Session {
     ///
     /// Asks what `bao kv get` asks first; whoever may touch something below the mount may ask.
     pub async fn versioned_path(&self, path: &[String]) -> Option<Vec<String>> {
-        // This question and the read after it.
-        if matches!(&self.standing, Standing::LoggedIn(login) if login.uses.get().is_some_and(|left| left < 2))
-        {
+        if matches!(&self.standing, Standing::LoggedIn(login) if login.uses.get() == Some(0)) {
             return None;
         }
         let mut question = segments("sys/internal/ui/mounts");
         question.extend_from_slice(path);
-        let mount = self.read(&question).await.ok()?.ok()?;
+        // The server asks for no token here, though it looks at one, and so counts no use of it.
+        let mount = self.call(Method::GET, &question, None, self.limits.connect).await.ok()?.ok()?;
         if !mount.is_versioned_mount() {
             return None;
         }
@@ -160,6 +161,13 @@ impl Session {
         log::event(|| format!("vault: {told}"));
     }
 
+    /// Counts a use of the login's token, of which there may be few.
+    fn spend(&self) {
+        if let Standing::LoggedIn(login) = &self.standing {
+            login.uses.set(login.uses.get().map(|left| left.saturating_sub(1)));
+        }
+    }
+
     async fn call(
         &self,
         method: Method,
@@ -169,10 +177,7 @@ impl Session {
     ) -> Result<Result<Answer, Refusal>, Problem> {
         let token = match &self.standing {
             Standing::Given(token) => Some(token),
-            Standing::LoggedIn(login) => {
-                login.uses.set(login.uses.get().map(|left| left.saturating_sub(1)));
-                Some(&login.token)
-            }
+            Standing::LoggedIn(login) => Some(&login.token),
             Standing::Nobody => None,
         };
         let body = body.map(|body| Zeroizing::new(body.to_string().into_bytes()));
