@@ -5,6 +5,7 @@ mod approle;
 pub(crate) mod aws;
 mod certificates;
 mod connections;
+mod counts;
 mod database;
 mod jwt;
 mod kubernetes;

@@ -1,5 +1,7 @@
 //! The helper in a home of its own, with an environment of its own.
 
+pub(crate) mod app_role;
+pub(crate) mod gate;
 pub(crate) mod hostile;
 pub(crate) mod jwt;
 pub(crate) mod own_agent;

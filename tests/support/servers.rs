@@ -43,7 +43,19 @@ pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &
     stream.read_to_end(&mut answer).unwrap();
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    (status, if head.contains("Transfer-Encoding: chunked") { unchunked(body) } else { body.to_owned() })
+}
+
+/// A long answer comes in pieces, each after its length.
+fn unchunked(mut rest: &str) -> String {
+    let mut body = String::new();
+    while let Some((length, pieces)) = rest.split_once("\r\n") {
+        let (piece, after) = pieces.split_at(usize::from_str_radix(length, 16).unwrap());
+        body.push_str(piece);
+        rest = after.trim_start_matches("\r\n");
+    }
+    body
 }
 
 /// A moto server, which plays every AWS service on one port.
@@ -149,8 +161,15 @@ impl Bao {
 
     /// The ids of the leases below the path.
     pub(crate) fn leases(&self, path: &str) -> Vec<String> {
+        self.leases_in("", path)
+    }
+
+    /// The same in a namespace.
+    pub(crate) fn leases_in(&self, namespace: &str, path: &str) -> Vec<String> {
         let url = format!("{}/v1/sys/leases/lookup/{path}", self.address);
-        let (status, answer) = request("LIST", &url, &[("X-Vault-Token", &self.token)], "");
+        let headers = [("X-Vault-Token", self.token.as_str()), ("X-Vault-Namespace", namespace)];
+        let headers = if namespace.is_empty() { &headers[..1] } else { &headers[..] };
+        let (status, answer) = request("LIST", &url, headers, "");
         if status == 404 {
             return Vec::new();
         }

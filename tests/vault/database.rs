@@ -10,17 +10,17 @@ use crate::support::relay::Relay;
 use crate::support::servers::{Bao, unique};
 
 /// How the names begin that the engine gives to users.
-const MADE: &str = "v-%";
+pub(super) const MADE: &str = "v-%";
 
 /// A mount of the engine with one role, and a rule that asks it.
-struct Database {
-    bao: Bao,
-    postgres: OwnPostgres,
+pub(super) struct Database {
+    pub(super) bao: Bao,
+    pub(super) postgres: OwnPostgres,
     mount: String,
 }
 
 impl Database {
-    fn start() -> Option<Self> {
+    pub(super) fn start() -> Option<Self> {
         let (bao, postgres) = (Bao::find()?, OwnPostgres::start()?);
         let (mount, connection) = (bao.mount(&json!({"type": "database"})), unique("postgres"));
         bao.call("POST", &format!("{mount}/config/{connection}"), &postgres.connection());
@@ -33,7 +33,7 @@ impl Database {
         Some(Self { bao, postgres, mount })
     }
 
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         format!("{}/creds/ci", self.mount)
     }
 
@@ -41,7 +41,7 @@ impl Database {
         self.bao.helper(&rule(&self.path(), ""))
     }
 
-    fn leases(&self) -> Vec<String> {
+    pub(super) fn leases(&self) -> Vec<String> {
         self.bao.leases(&self.path())
     }
 }

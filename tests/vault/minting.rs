@@ -18,32 +18,38 @@ const MINTED: &str =
     r#"{"lease_id":"engine/creds/ci/abc","lease_duration":300,"data":{"username":"u","password":"pw-1"}}"#;
 
 /// A mount of the ssh engine that makes one-time passwords, and a rule that asks it.
-struct Otp {
-    bao: Bao,
+pub(super) struct Otp {
+    pub(super) bao: Bao,
     mount: String,
 }
 
 impl Otp {
-    fn find() -> Option<Self> {
-        let bao = Bao::find()?;
+    pub(super) fn find() -> Option<Self> {
+        Bao::find().map(Self::at)
+    }
+
+    pub(super) fn at(bao: Bao) -> Self {
         let mount = bao.mount(&json!({"type": "ssh"}));
         let role = json!({"key_type": "otp", "default_user": "hubuser", "cidr_list": "127.0.0.0/8"});
         bao.call("POST", &format!("{mount}/roles/otp"), &role);
-        Some(Self { bao, mount })
+        Self { bao, mount }
     }
 
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         format!("{}/creds/otp", self.mount)
     }
 
     fn helper(&self, more: &str) -> Helper {
-        self.bao.helper(&rule(
-            &self.path(),
-            &format!("method = \"POST\"\nbody = {{ ip = \"127.0.0.1\" }}\n{more}"),
-        ))
+        self.bao.helper(&self.rule(more))
     }
 
-    fn leases(&self) -> usize {
+    /// The rule, with more keys.
+    pub(super) fn rule(&self, more: &str) -> String {
+        let more = format!("method = \"POST\"\nbody = {{ ip = \"127.0.0.1\" }}\n{more}");
+        rule(&self.path(), &more)
+    }
+
+    pub(super) fn leases(&self) -> usize {
         self.bao.leases(&self.path()).len()
     }
 }
