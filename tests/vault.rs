@@ -9,6 +9,7 @@ mod counts;
 mod database;
 mod jwt;
 mod kubernetes;
+mod lease_namespaces;
 mod kv;
 mod logins;
 mod minting;

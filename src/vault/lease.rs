@@ -74,10 +74,17 @@ impl Holder {
         lease: &Lease,
         until: Deadline,
     ) -> Result<(), Problem> {
-        if let Some(login) = self.revocable_login() {
-            let answer = revoke_self(server, &self.token, login.namespace.as_deref(), until).await?;
-            return answer.map(drop).map_err(|refusal| refused(&refusal));
-        }
+        let Some(login) = self.revocable_login() else { return self.revoke(server, lease, until).await };
+        // While the login still stands: afterwards nobody may any more.
+        let apart = match outlives_login(&lease.id, &self.token) {
+            true => Some(self.revoke(server, lease, until).await),
+            false => None,
+        };
+        let ended = revoke_self(server, &self.token, login.namespace.as_deref(), until).await;
+        apart.unwrap_or_else(|| ended?.map(drop).map_err(|refusal| refused(&refusal)))
+    }
+
+    async fn revoke(&self, server: &Server, lease: &Lease, until: Deadline) -> Result<(), Problem> {
         self.put(server, "sys/leases/revoke", &json!({ "lease_id": lease.id }), until).await.map(drop)
     }
 
@@ -134,10 +141,19 @@ pub async fn renew(lease: &Lease, until: Deadline) -> Result<Duration, Problem> 
         }
         None => None,
     };
+    let login = login.filter(|_| !outlives_login(&lease.id, &holder.token));
     let body = json!({ "lease_id": lease.id, "increment": increment });
     let answer = holder.put(&server, "sys/leases/renew", &body, until).await?;
     let duration = answer.leased().map(|leased| leased.duration).unwrap_or_default();
     Ok(login.map_or(duration, |login| login.min(duration)))
+}
+
+/// Whether the lease is of another namespace than the token that made it, and so does not end with it. Outside the root
+/// namespace both names end in their namespace's: `ssh/creds/otp/O61y5URi.dWIGdc`, `s.KJQMSKn9.dWIGdc`.
+pub(super) fn outlives_login(lease: &str, token: &SecretString) -> bool {
+    let lease =
+        lease.rsplit('/').next().and_then(|last| last.split_once('.')).map(|(_, namespace)| namespace);
+    lease != token.expose_secret().split('.').nth(2)
 }
 
 /// Ends a login, with all the leases that hang on it.

@@ -15,9 +15,11 @@ use super::server::{Call, Server, segments};
 use super::{Answer, Refusal};
 use crate::credential::Lease;
 use crate::deadline::{Deadline, Limits};
-use crate::error::Problem;
+use crate::error::{Kind, Problem};
 use crate::log;
 
+/// How long taking a lease back may take that nobody got.
+const GIVE_BACK_LIMIT: Duration = Duration::from_secs(4);
 /// How long giving a login back may take, once the credential is there.
 const LOG_OUT_LIMIT: Duration = Duration::from_secs(2);
 /// And where the look-up's own time is over already.
@@ -111,12 +113,12 @@ impl Session {
         Some([&path[..at], &["data".to_owned()], &path[at..]].concat())
     }
 
-    /// The answer's lease: it ends with the login that made it, whatever it says itself.
+    /// The answer's lease: as a rule it ends with the login that made it, whatever it says itself.
     pub fn lease(&self, answer: &Answer) -> Option<Lease> {
         let leased = answer.leased()?;
         let lifetime = match &self.standing {
-            Standing::LoggedIn(login) => login.lifetime,
-            Standing::Given(_) | Standing::Nobody => None,
+            Standing::LoggedIn(login) if !lease::outlives_login(&leased.id, &login.token) => login.lifetime,
+            _ => None,
         };
         Some(Lease {
             id: leased.id.clone(),
@@ -139,8 +141,14 @@ impl Session {
     /// The server's refusal, or that it was not reached.
     pub async fn give_back(&self, lease: &Lease) -> Result<(), Problem> {
         let Some(holder) = Holder::of(self) else { return Ok(()) };
-        self.keep();
-        holder.give_back(&self.server, lease, self.limits.answer).await
+        let soon = Deadline::new(Instant::now(), GIVE_BACK_LIMIT);
+        let until = if soon.at() < self.limits.answer.at() { soon } else { self.limits.answer };
+        let given = holder.give_back(&self.server, lease, until).await;
+        // Where nobody answered, the login is tried once more at the end.
+        if !matches!(&given, Err(problem) if problem.kind == Kind::Unavailable) {
+            self.keep();
+        }
+        given
     }
 
     /// Gives the login back, unless a lease hangs on it; a failure is only logged, since its token ends by itself.

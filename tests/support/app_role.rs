@@ -42,9 +42,14 @@ impl AppRole {
 
     /// A helper whose config is the text and the login, after the lines of `[vault.default]`.
     pub(crate) fn helper(&self, bao: &Bao, config: &str, connection: &str) -> Helper {
+        self.helper_in(bao, config, connection, "")
+    }
+
+    /// The same, with lines of `[vault.default.auth]`.
+    pub(crate) fn helper_in(&self, bao: &Bao, config: &str, connection: &str, auth: &str) -> Helper {
         let Self { mount, role_id, .. } = self;
         let helper = Helper::with_config(&format!(
-            "{config}\n[vault.default]\n{connection}\n[vault.default.auth]\nmethod = \"approle\"\n\
+            "{config}\n[vault.default]\n{connection}\n[vault.default.auth]\n{auth}\nmethod = \"approle\"\n\
              mount = \"{mount}\"\nrole-id = \"{role_id}\"\nsecret-id-env = \"SECRET_ID\"\n"
         ));
         helper.envs(&[("VAULT_ADDR", &bao.address), ("SECRET_ID", &self.secret_id)])
