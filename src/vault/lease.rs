@@ -171,7 +171,7 @@ pub(super) async fn revoke_self(
 
 fn refused(refusal: &Refusal) -> Problem {
     let kind = refusal.state().map_or(Kind::Denied, |(kind, _)| kind);
-    Problem::new(kind, refusal.cause.clone())
+    refusal.problem(kind, "")
 }
 
 fn exposed<S: Serializer>(token: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {

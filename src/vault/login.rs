@@ -104,8 +104,8 @@ impl Login {
     async fn shown(&self, server: &Server, ask: &Ask<'_>, namespace: Option<&str>) -> Result<Shown, Problem> {
         let environment = ask.environment;
         Ok(match &self.way {
-            Way::AppRole { role_id, secret_id, is_wrapped } => {
-                let role_id = role_id.read(environment, "role-id")?;
+            Way::AppRole { role_id: given_role, secret_id, is_wrapped } => {
+                let role_id = given_role.read(environment, "role-id")?;
                 let mut secret = Vec::new();
                 if let Some(given) = secret_id {
                     let given = given.read(environment, "secret-id")?;
@@ -118,9 +118,14 @@ impl Login {
                     };
                     secret.push(("secret_id", secret_id));
                 }
-                // It names a role and is told in no error; where no secret-id is asked for, it opens the door alone.
-                secret.push(("role_id", role_id));
-                Shown { secret, ..Shown::default() }
+                // It names a role; where no secret-id is asked for, it opens the door alone.
+                let is_name = secret_id.is_some() && matches!(given_role, Given::Literal(_));
+                let mut plain = Vec::new();
+                match is_name {
+                    true => plain.push(("role_id", role_id.expose_secret().to_owned())),
+                    false => secret.push(("role_id", role_id)),
+                }
+                Shown { plain, secret, ..Shown::default() }
             }
             Way::Aws { role, connection, server_id } => {
                 let session = connection.open(ask, Some("us-east-1")).await?;

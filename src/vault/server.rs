@@ -1,5 +1,7 @@
 //! Server: calls of the HTTP API, below `/v1/`.
 
+use std::cell::RefCell;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::zeroize::Zeroizing;
@@ -19,6 +21,8 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 pub(super) struct Server {
     client: Client,
     base: Url,
+    /// The secrets that it was told so far: no later answer may bring one back in a sentence either.
+    sent: RefCell<Vec<SecretString>>,
 }
 
 /// One call.
@@ -37,7 +41,7 @@ pub(super) struct Call<'a> {
 
 impl Server {
     pub(super) fn new(client: Client, base: Url) -> Self {
-        Self { client, base }
+        Self { client, base, sent: RefCell::default() }
     }
 
     /// Whether TLS is spoken, and so a certificate can be shown.
@@ -55,6 +59,7 @@ impl Server {
         let uri = url_of(&self.base, call.path)?.as_str().parse().map_err(|_| misplaced())?;
         let mut request = http::Request::new(call.body.map(|body| body.to_vec()).unwrap_or_default());
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (call.method, uri, headers);
+        self.sent.borrow_mut().extend(call.token.into_iter().chain(call.secrets).cloned());
         let answer = self.client.send_again(request, call.until, repeat).await?;
         let value: Option<Value> = match answer.body.as_slice() {
             [] => Some(Value::Null),
@@ -65,8 +70,8 @@ impl Server {
                 Ok(Ok(Answer::from_json(value)))
             }
             (status, Some(value)) if value.is_object() || value.is_null() => {
-                let secrets: Vec<&str> =
-                    call.token.into_iter().chain(call.secrets).map(ExposeSecret::expose_secret).collect();
+                let sent = self.sent.borrow();
+                let secrets: Vec<&str> = sent.iter().map(ExposeSecret::expose_secret).collect();
                 let refusal = Refusal::new(status, value, answer.proxy, &secrets);
                 Ok(Err(Refusal { sent_token: call.token.is_some(), ..refusal }))
             }

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use http::Method;
-use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::answer::Grant;
@@ -18,6 +18,8 @@ use crate::deadline::{Deadline, Limits};
 use crate::error::{Kind, Problem};
 use crate::log;
 
+/// `s.` and 24 letters is the shortest token that a server makes by itself.
+const SHORTEST_TOKEN: usize = 26;
 /// How long taking a lease back may take that nobody got.
 const GIVE_BACK_LIMIT: Duration = Duration::from_secs(4);
 /// How long giving a login back may take, once the credential is there.
@@ -115,7 +117,8 @@ impl Session {
 
     /// The answer's lease: as a rule it ends with the login that made it, whatever it says itself.
     pub fn lease(&self, answer: &Answer) -> Option<Lease> {
-        let leased = answer.leased()?;
+        // What is called like our token is no lease, and would be named in a sentence.
+        let leased = answer.leased().filter(|leased| !self.is_told_in(&leased.id))?;
         let lifetime = match &self.standing {
             Standing::LoggedIn(login) if !lease::outlives_login(&leased.id, &login.token) => login.lifetime,
             _ => None,
@@ -126,6 +129,16 @@ impl Session {
             is_renewable: leased.is_renewable,
             holder: Holder::of(self).and_then(|holder| holder.sealed()),
         })
+    }
+
+    /// Whether the text holds our token; one that is shorter than servers make them could stand in it by chance.
+    fn is_told_in(&self, text: &str) -> bool {
+        let token = match &self.standing {
+            Standing::Given(token) => token,
+            Standing::LoggedIn(login) => &login.token,
+            Standing::Nobody => return false,
+        };
+        token.expose_secret().len() >= SHORTEST_TOKEN && text.contains(token.expose_secret())
     }
 
     /// Leaves the login in place: a lease hangs on it.
@@ -163,7 +176,7 @@ impl Session {
         let namespace = login.namespace.as_deref();
         let told = match lease::revoke_self(&self.server, &login.token, namespace, limit).await {
             Ok(Ok(_)) => "login given back".to_owned(),
-            Ok(Err(refusal)) => format!("login not given back: {}", refusal.cause),
+            Ok(Err(refusal)) => format!("login not given back: {}", refusal.problem(Kind::Denied, "")),
             Err(problem) => format!("login not given back: {problem}"),
         };
         log::event(|| format!("vault: {told}"));
