@@ -17,6 +17,7 @@ mod namespaces;
 mod paths;
 mod repeats;
 mod sockets;
+mod secrecy;
 mod storing;
 mod tokens;
 mod userpass;

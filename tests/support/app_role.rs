@@ -9,7 +9,7 @@ use super::servers::{Bao, unique};
 pub(crate) struct AppRole {
     pub(crate) mount: String,
     namespace: String,
-    role_id: String,
+    pub(crate) role_id: String,
     pub(crate) secret_id: String,
 }
 

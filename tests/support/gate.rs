@@ -11,13 +11,20 @@ use super::hostile::read_request;
 
 /// What becomes of a request.
 pub(crate) enum Step {
-    /// It is not passed on: this status and body are the answer.
-    Instead(u16, &'static str),
+    /// It is not passed on: this is the answer, as it goes over the wire.
+    Instead(String),
     /// The server has it at once, the client its answer so much later.
     Late(Duration),
     /// It is not passed on, and nothing is answered.
     Never,
     Pass,
+}
+
+impl Step {
+    /// It is not passed on: this is the answer.
+    pub(crate) fn answering(status: u16, headers: &str, body: &str) -> Self {
+        Self::Instead(format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()))
+    }
 }
 
 /// One request, and what became of it.
@@ -98,10 +105,8 @@ fn serve(mut client: TcpStream, target: &str, heard: &Mutex<Vec<Passed>>, step: 
             heard.len() - 1
         };
         let step = step(&line);
-        let answer = match step {
-            Step::Instead(status, body) => {
-                format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-            }
+        let answer = match &step {
+            Step::Instead(answer) => answer.clone(),
             // Until the client hangs up.
             Step::Never => {
                 let _ = client.read(&mut [0; 1]);

@@ -146,13 +146,24 @@ fn a_login_that_is_not_taken_back_changes_no_answer() {
     let refusal = r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#;
     for (status, body) in [(403, refusal), (500, refusal), (503, ""), (200, "oops"), (307, "")] {
         let gate = Gate::holding(&bao.address, move |line| match line.ends_with("/revoke-self") {
-            true => Step::Instead(status, body),
+            true => Step::answering(status, "", body),
             false => Step::Pass,
         });
         let (_, helper) = reader(&bao, &gate);
         helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
         assert_eq!(gate.told().len(), 3, "{:?}", gate.told());
     }
+}
+
+#[test]
+fn a_refusal_without_a_word_is_told_by_its_status() {
+    let Some(it) = Minter::find(&json!({}), false) else { return };
+    let gate = Gate::holding(&it.otp.bao.address, |line| match line.ends_with("/revoke-self") {
+        true => Step::answering(403, "", ""),
+        false => Step::Pass,
+    });
+    let answer = it.helper(UNUSABLE).env("VAULT_ADDR", gate.url()).get("ghcr.io");
+    answer.fails_with(&[NO_KEY, " by hand (HTTP 403)"]);
 }
 
 #[test]
