@@ -1,5 +1,6 @@
 //! How servers are reached: the same rules for AWS and for Vault.
 
+mod login;
 mod proxy;
 mod time;
 mod tls;
