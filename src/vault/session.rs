@@ -20,9 +20,7 @@ use crate::log;
 
 /// `s.` and 24 letters is the shortest token that a server makes by itself.
 const SHORTEST_TOKEN: usize = 26;
-/// How long taking a lease back may take that nobody got.
-const GIVE_BACK_LIMIT: Duration = Duration::from_secs(4);
-/// How long giving a login back may take, once the credential is there.
+/// How long giving a login back may take, once the credential is there, or a lease that nobody gets.
 const LOG_OUT_LIMIT: Duration = Duration::from_secs(2);
 /// And where the look-up's own time is over already.
 const LATE_LOG_OUT_LIMIT: Duration = Duration::from_secs(1);
@@ -154,7 +152,7 @@ impl Session {
     /// The server's refusal, or that it was not reached.
     pub async fn give_back(&self, lease: &Lease) -> Result<(), Problem> {
         let Some(holder) = Holder::of(self) else { return Ok(()) };
-        let soon = Deadline::new(Instant::now(), GIVE_BACK_LIMIT);
+        let soon = Deadline::new(Instant::now(), LOG_OUT_LIMIT);
         let until = if soon.at() < self.limits.answer.at() { soon } else { self.limits.answer };
         let given = holder.give_back(&self.server, lease, until).await;
         // Where nobody answered, the login is tried once more at the end.
