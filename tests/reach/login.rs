@@ -11,7 +11,7 @@ use crate::support::gate::{Gate, Step};
 use crate::support::hostile::Hostile;
 use crate::support::proxy::Proxy;
 use crate::support::relay::Relay;
-use crate::support::servers::Bao;
+use crate::support::servers::{Bao, in_the_end};
 use crate::support::tls::TlsFront;
 
 /// A name that no resolver knows.
@@ -34,9 +34,9 @@ impl Secret {
         Some(Self { bao, role, rule })
     }
 
-    /// A helper that has two seconds and asks the URL.
+    /// A helper that has one second and asks the URL.
     fn helper(&self, url: &str, connection: &str) -> Helper {
-        let config = format!("timeout = \"2s\"\n{}", self.rule);
+        let config = format!("timeout = \"1s\"\n{}", self.rule);
         self.role.helper(&self.bao, &config, connection).env("VAULT_ADDR", url)
     }
 
@@ -76,11 +76,11 @@ fn takes(seconds: u64, look_up: impl Fn()) {
 #[test]
 fn a_login_that_hangs_is_left_at_the_deadline() {
     let Some(it) = Secret::find() else { return };
-    takes(2, || {
+    takes(1, || {
         let gate = hanging(&it.bao, &["/login"]);
         let answer = it.helper(&gate.url(), "").get("ghcr.io");
         answer
-            .fails_with(&["vault: secret/data/", ": timed out after 2s; hint: check that the server is up"]);
+            .fails_with(&["vault: secret/data/", ": timed out after 1s; hint: check that the server is up"]);
         assert_eq!(gate.told(), [format!("POST /v1/auth/{}/login 0", it.role.mount)]);
     });
 }
@@ -88,22 +88,22 @@ fn a_login_that_hangs_is_left_at_the_deadline() {
 #[test]
 fn a_read_that_hangs_is_left_at_the_deadline_and_its_login_given_back() {
     let Some(it) = Secret::find() else { return };
-    takes(2, || {
+    takes(1, || {
         let gate = hanging(&it.bao, &["/secret/"]);
         let answer = it.helper(&gate.url(), "").get("ghcr.io");
-        answer.fails_with(&["vault: secret/data/", ": timed out after 2s; hint: "]);
+        answer.fails_with(&["vault: secret/data/", ": timed out after 1s; hint: "]);
         assert_eq!(gate.told().last().unwrap(), "POST /v1/auth/token/revoke-self 204");
-        assert_eq!(it.tokens(), 0);
+        in_the_end(&0, || it.tokens());
     });
 }
 
 #[test]
 fn a_server_that_hangs_after_the_login_holds_nobody_for_more_than_a_second() {
     let Some(it) = Secret::find() else { return };
-    takes(3, || {
+    takes(2, || {
         let gate = hanging(&it.bao, &["/secret/", "/revoke-self"]);
         let answer = it.helper(&gate.url(), "").get("ghcr.io");
-        answer.fails_with(&["vault: secret/data/", ": timed out after 2s; hint: "]);
+        answer.fails_with(&["vault: secret/data/", ": timed out after 1s; hint: "]);
         assert_eq!(gate.told().len(), 3);
     });
 }
@@ -129,7 +129,7 @@ fn a_mint_is_seen_through_beyond_the_timeout_and_a_login_is_not() {
     );
     let late = |part: &'static str| {
         Gate::holding(&it.bao.address, move |line| match line.contains(part) {
-            true => Step::Late(Duration::from_secs(2)),
+            true => Step::Late(Duration::from_millis(1200)),
             false => Step::Pass,
         })
     };
@@ -189,7 +189,8 @@ fn a_login_goes_through_the_tunnel_and_its_ca_is_the_connections() {
     is_found(&through(&ca));
     is_found(&through(&ca).env("NO_PROXY", "example.com, 10.0.0.0/8"));
     let line = format!("CONNECT {HOST}:8200 HTTP/1.1");
-    assert_eq!((proxy.request_lines(), it.tokens()), (vec![line.clone(), line], 0));
+    assert_eq!(proxy.request_lines(), [line.clone(), line]);
+    in_the_end(&0, || it.tokens());
     let shown = proxy.asked().concat();
     assert!(!shown.contains(&it.role.secret_id), "what is for the server is not for the proxy");
     let heard = gate.passed().len();
@@ -221,9 +222,9 @@ fn a_proxy_that_hangs_or_is_gone_is_named_before_anything_is_shown() {
     let silent = Hostile::silent();
     let helper = |url: &str| it.helper(&format!("https://{HOST}:8200"), "").env("HTTPS_PROXY", url);
     let named = |authority: &str| format!("(through the proxy {authority})");
-    takes(2, || {
+    takes(1, || {
         let answer = helper(&silent.url()).get("ghcr.io");
-        answer.fails_with(&["timed out after 2s", &named(&silent.authority), "hint: "]);
+        answer.fails_with(&["timed out after 1s", &named(&silent.authority), "hint: "]);
     });
     assert!(!silent.heard().concat().contains(&it.role.secret_id));
     let gone = helper("http://127.0.0.1:1");

@@ -27,6 +27,16 @@ pub(crate) fn unique(stem: &str) -> String {
     format!("{stem}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Servers take back in their own time what hangs on a token: in the end it is this.
+#[track_caller]
+pub(crate) fn in_the_end<T: PartialEq + std::fmt::Debug>(expected: &T, look: impl Fn() -> T) {
+    let limit = Instant::now() + Duration::from_secs(10);
+    while look() != *expected {
+        assert!(Instant::now() < limit, "{:?} instead of {expected:?}", look());
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// One HTTP request with a JSON body; status and body of the answer.
 pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
     let rest = url.strip_prefix("http://").expect("plain http");
