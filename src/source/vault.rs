@@ -205,7 +205,10 @@ impl Vault {
             }
             403 => {
                 let capability = if self.mints() { "create (some engines: update)" } else { "read" };
-                let hint = format!("the token must be valid and its policy allow {capability} on {place}");
+                let hint = match self.connection.logs_in() {
+                    true => format!("the policies of the login's role must allow {capability} on {place}"),
+                    false => format!("the token must be valid and its policy allow {capability} on {place}"),
+                };
                 (Kind::Denied, hint)
             }
             404 => return missing(refusal, path),

@@ -11,6 +11,7 @@ pub struct Answer {
     data: Value,
     auth: Value,
     is_wrapped: bool,
+    is_shared: bool,
 }
 
 /// What stands in an answer of its lease.
@@ -30,10 +31,12 @@ pub(super) struct Grant {
     pub(super) is_batch: bool,
     /// How many requests may be made with it; `None` for any number.
     pub(super) uses: Option<u64>,
+    /// Whether others may have got the same token.
+    pub(super) is_shared: bool,
 }
 
 impl Answer {
-    pub(super) fn from_json(mut value: Value) -> Self {
+    pub(super) fn from_json(mut value: Value, is_shared: bool) -> Self {
         let id = value["lease_id"].as_str().filter(|id| !id.is_empty());
         let lease = id.map(|id| Leased {
             id: id.to_owned(),
@@ -41,12 +44,18 @@ impl Answer {
             is_renewable: value["renewable"] == true,
         });
         let is_wrapped = value["wrap_info"].is_object();
-        Self { lease, data: value["data"].take(), auth: value["auth"].take(), is_wrapped }
+        Self { lease, data: value["data"].take(), auth: value["auth"].take(), is_wrapped, is_shared }
     }
 
     /// The lease, where there is one; `lease_duration` alone is none (a K/V engine answers 32 days).
     pub(super) fn leased(&self) -> Option<&Leased> {
         self.lease.as_ref()
+    }
+
+    /// Whether it comes from the cache of a Vault Agent or Proxy: that hands the same login and the same lease to all
+    /// that ask alike, and whoever takes one back takes it from the others.
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// Whether the answer is wrapped: what was asked for is not in it.
@@ -87,6 +96,7 @@ impl Answer {
             lifetime: (!lifetime.is_zero()).then_some(lifetime),
             is_batch: self.auth["token_type"] == "batch",
             uses: self.auth["num_uses"].as_u64().filter(|uses| *uses > 0),
+            is_shared: self.is_shared,
         })
     }
 

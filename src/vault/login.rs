@@ -134,6 +134,10 @@ impl Login {
                 let partition =
                     partition.filter(|region| region.starts_with("cn-") || region.starts_with("us-gov-"));
                 let region = connection.stated_region().or(partition);
+                // What stands in the signed headers could come back without their base64.
+                let secrets =
+                    [session.credentials.session_token(), Some(session.credentials.secret_access_key())];
+                secrets.into_iter().flatten().for_each(|secret| server.hide(SecretString::from(secret)));
                 let now = SystemTime::now();
                 let signed =
                     signed::caller_identity(&session.credentials, region, server_id.as_deref(), now)?;

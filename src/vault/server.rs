@@ -17,6 +17,10 @@ use crate::http::{Client, Repeat};
 /// Everything but what RFC 3986 calls unreserved.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// What a Vault Agent or Proxy adds to each answer: `HIT`, where somebody else got the same one, or `MISS`
+/// (<https://developer.hashicorp.com/vault/docs/agent-and-proxy/agent/caching#response-header>).
+const CACHE_HEADER: &str = "x-cache";
+
 /// How a server is reached.
 pub(super) struct Server {
     client: Client,
@@ -49,6 +53,11 @@ impl Server {
         self.base.scheme() == "https"
     }
 
+    /// Keeps what is sent inside of something else out of every sentence too.
+    pub(super) fn hide(&self, secret: SecretString) {
+        self.sent.borrow_mut().push(secret);
+    }
+
     /// Calls and reads the answer; a read is tried a second time where that may help.
     ///
     /// # Errors
@@ -66,9 +75,10 @@ impl Server {
             body => serde_json::from_slice(body).ok(),
         };
         match (answer.status, value) {
-            (200..=299, Some(value)) if value.is_object() || value.is_null() => {
-                Ok(Ok(Answer::from_json(value)))
-            }
+            (200..=299, Some(value)) if value.is_object() || value.is_null() => Ok(Ok(Answer::from_json(
+                value,
+                answer.headers.get(CACHE_HEADER).is_some_and(|value| value == "HIT"),
+            ))),
             (status, Some(value)) if value.is_object() || value.is_null() => {
                 let sent = self.sent.borrow();
                 let secrets: Vec<&str> = sent.iter().map(ExposeSecret::expose_secret).collect();

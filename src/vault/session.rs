@@ -22,8 +22,8 @@ use crate::log;
 const SHORTEST_TOKEN: usize = 26;
 /// How long giving a login back may take, once the credential is there, or a lease that nobody gets.
 const LOG_OUT_LIMIT: Duration = Duration::from_secs(2);
-/// And where the look-up's own time is over already.
-const LATE_LOG_OUT_LIMIT: Duration = Duration::from_secs(1);
+/// And at least, also where the look-up's own time is over already.
+const SHORTEST_LOG_OUT: Duration = Duration::from_secs(1);
 
 /// A connection that is logged in, or needs no login.
 pub struct Session {
@@ -60,8 +60,9 @@ pub(super) struct LoggedIn {
 
 impl LoggedIn {
     pub(super) fn new(grant: Grant, namespace: Option<String>) -> Self {
-        let Grant { token, lifetime, is_batch, uses } = grant;
-        Self { token, lifetime, is_batch, namespace, uses: Cell::new(uses), is_ours: Cell::new(true) }
+        let Grant { token, lifetime, is_batch, uses, is_shared } = grant;
+        let (uses, is_ours) = (Cell::new(uses), Cell::new(!is_shared));
+        Self { token, lifetime, is_batch, namespace, uses, is_ours }
     }
 }
 
@@ -117,6 +118,7 @@ impl Session {
     pub fn lease(&self, answer: &Answer) -> Option<Lease> {
         // What is called like our token is no lease, and would be named in a sentence.
         let leased = answer.leased().filter(|leased| !self.is_told_in(&leased.id))?;
+        let holder = if answer.is_shared() { None } else { Holder::of(self) };
         let lifetime = match &self.standing {
             Standing::LoggedIn(login) if !lease::outlives_login(&leased.id, &login.token) => login.lifetime,
             _ => None,
@@ -125,7 +127,7 @@ impl Session {
             id: leased.id.clone(),
             duration: lifetime.map_or(leased.duration, |lifetime| lifetime.min(leased.duration)),
             is_renewable: leased.is_renewable,
-            holder: Holder::of(self).and_then(|holder| holder.sealed()),
+            holder: holder.and_then(|holder| holder.sealed()),
         })
     }
 
@@ -169,8 +171,9 @@ impl Session {
         if login.is_batch || login.uses.get() == Some(0) || !login.is_ours.replace(false) {
             return;
         }
-        let late = self.limits.connect.is_over();
-        let limit = Deadline::new(Instant::now(), if late { LATE_LOG_OUT_LIMIT } else { LOG_OUT_LIMIT });
+        // Not longer than the look-up may take, but for a try.
+        let limit = self.limits.connect.left().clamp(SHORTEST_LOG_OUT, LOG_OUT_LIMIT);
+        let limit = Deadline::new(Instant::now(), limit);
         let namespace = login.namespace.as_deref();
         let told = match lease::revoke_self(&self.server, &login.token, namespace, limit).await {
             Ok(Ok(_)) => "login given back".to_owned(),

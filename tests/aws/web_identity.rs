@@ -112,7 +112,7 @@ fn what_is_missing_is_named_and_nobody_is_asked() {
             "web-identity = \"circleci\"",
             vec![("AWS_ROLE_ARN", ROLE)],
             "no CircleCI token: CIRCLE_OIDC_TOKEN_V2 is not set; \
-             hint: it is set only in a CircleCI job that has a context",
+             hint: it is set only in a CircleCI job",
         ),
         (
             "web-identity = { env = \"JOB_TOKEN\" }",

@@ -114,7 +114,11 @@ impl Recorder {
                     let mut exchange = Exchange::read(&request);
                     exchange.answer = match shared.1(&exchange) {
                         Some(reply) => reply.text(),
-                        None => passed_on(&request, &shared.0),
+                        // moto looks through all its secrets, and breaks off where another test adds one meanwhile.
+                        None => (0..5)
+                            .map(|_| passed_on(&request, &shared.0))
+                            .find(|answer| !answer.starts_with("HTTP/1.1 500"))
+                            .unwrap_or_else(|| passed_on(&request, &shared.0)),
                     };
                     if let Some(reply) = shared.2(&exchange) {
                         exchange.answer = reply.text();

@@ -76,7 +76,7 @@ fn a_certificate_is_a_login() {
     let ca = fs::read_to_string(&world.trusted.ca).unwrap();
     world.bao.call("POST", "auth/cert/certs/idle", &json!({"certificate": ca}));
     let answer = world.helper(&own, "role = \"idle\"").get("ghcr.io");
-    answer.fails_with(&["permission denied; hint: the token must be valid and its policy allow read"]);
+    answer.fails_with(&["permission denied; hint: the policies of the login's role must allow read"]);
     let refused = |helper: Helper, told: &str| {
         helper.get("ghcr.io").is_line(&format!("vault: secret/data/ghcr: login at auth/cert: {told}"));
     };

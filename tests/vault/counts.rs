@@ -77,7 +77,7 @@ fn a_refused_read_ends_the_login_too() {
     let answer = it.helper("secret/data/of-others").get("ghcr.io");
     answer.fails_with(&[
         "vault: secret/data/of-others: permission denied; hint: ",
-        "policy allow read on secret/data/of-others",
+        "role must allow read on secret/data/of-others",
     ]);
     it.asked(&[
         "GET /v1/secret/data/of-others 403",

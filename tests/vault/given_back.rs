@@ -11,6 +11,7 @@ use super::minting::{Otp, get_and_hang_up};
 use super::rule;
 use crate::support::app_role::AppRole;
 use crate::support::gate::{Gate, Step};
+use crate::support::hostile::Hostile;
 use crate::support::servers::{Bao, in_the_end};
 use crate::support::{Answer, Helper};
 
@@ -182,4 +183,19 @@ fn a_mint_whose_return_hangs_is_left_long_before_the_mint_itself_would_be() {
     let lease = format!("; revoke the lease {}/", it.otp.path());
     answer.fails_with(&[NO_KEY, &lease, " by hand (timed out after 2s)"]);
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_login_from_the_cache_of_an_agent_is_somebody_elses_too() {
+    for (said, requests) in [("HIT", 2), ("MISS", 3)] {
+        let body = r#"{"auth":{"client_token":"s.token-of-many"},"data":{"username":"u","password":"p"}}"#;
+        let double = Hostile::answering(200, &format!("X-Cache: {said}\r\n"), body);
+        let config = rule(
+            "secret/ghcr",
+            "[vault.default.auth]\nmethod = \"approle\"\nrole-id = \"r\"\nsecret-id-env = \"SECRET_ID\"",
+        );
+        let helper = Helper::with_config(&config).env("VAULT_ADDR", double.url()).env("SECRET_ID", "s");
+        helper.get("ghcr.io").is_found("ghcr.io", "u", "p");
+        assert_eq!(double.heard().len(), requests, "{said}: {:?}", double.heard());
+    }
 }

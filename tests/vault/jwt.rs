@@ -165,7 +165,7 @@ fn the_login_is_given_back_where_the_read_fails() {
     let relay = Relay::to(&mount.bao.address);
     let helper = Helper::with_config(&config).env("VAULT_ADDR", relay.url());
     let answer = helper.env("JOB_TOKEN", mount.signer.sign(&circleci())).get("ghcr.io");
-    answer.fails_with(&["permission denied; hint: the token must be valid and its policy allow read on "]);
+    answer.fails_with(&["permission denied; hint: the policies of the login's role must allow read on "]);
     assert_eq!(mount.logins(), 0);
     assert_eq!(relay.counts().0, 1);
 }
