@@ -22,8 +22,9 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use crate::ask::Ask;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
-use crate::http::{Proxies, SdkClient, Trust, server_url};
+use crate::http::{PROXY_VARIABLES, Proxies, SdkClient, Trust, server_url};
 use crate::identity::{self, Verifier};
+use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
 use crate::log;
 
@@ -34,6 +35,8 @@ const ROLE_VARIABLE: &str = "AWS_ROLE_ARN";
 
 /// One `[aws.NAME]` table.
 pub struct Connection {
+    /// The table itself.
+    stated: String,
     login: Login,
     roles: Vec<String>,
     external_id: Option<String>,
@@ -74,6 +77,7 @@ impl Connection {
         let profile = keys.string("profile")?;
         let token = identity::Token::parse(keys, "web-identity", folder, home)?;
         let connection = Self {
+            stated: keys.whole(),
             roles: keys.strings("role-arn")?.unwrap_or_default(),
             external_id: keys.string("external-id")?,
             session_name: keys.string("session-name")?,
@@ -128,6 +132,26 @@ impl Connection {
             keys.exclusive(&["endpoint-url", "dual-stack"])?;
         }
         Ok(())
+    }
+
+    /// Adds everything that its answers depend on.
+    pub fn depends_on(&self, environment: &Environment, inputs: &mut Inputs) {
+        inputs.text(&self.stated);
+        inputs.beginning_with(environment, "AWS_");
+        inputs.variables(environment, PROXY_VARIABLES.into_iter().chain(["SSL_CERT_FILE", "SSL_CERT_DIR"]));
+        inputs.variables(environment, ["HOME", "PATH"]);
+        let stated = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE"];
+        let stated = stated.iter().filter_map(|name| environment.path(name));
+        let home = environment
+            .home()
+            .into_iter()
+            .flat_map(|home| [home.join(".aws/config"), home.join(".aws/credentials")]);
+        for file in stated.chain(home).chain(self.ca_cert.clone()) {
+            inputs.file(&file);
+        }
+        if let Login::WebIdentity(token) = &self.login {
+            token.depends_on(environment, inputs);
+        }
     }
 
     /// The region that the table itself names.

@@ -1,10 +1,15 @@
 //! Words and flags; nothing runs here.
 
+use crate::commands::{DETACHED, Word};
 use crate::protocol::Verb;
 
 /// What the command line asks for.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Command {
+    /// The agent, or a word to it.
+    Agent(Word),
+    /// Words after `agent` that cannot be taken, and why.
+    AgentUsage(String),
     /// The long help.
     Help,
     /// One of the protocol's verbs.
@@ -14,6 +19,10 @@ pub enum Command {
     /// Name, package and version.
     Version,
 }
+
+/// What to do where the words after `agent` cannot be taken.
+pub const AGENT_USAGE: &str =
+    "Usage: docker-credential-lease agent [--detach | status [--json] | flush [REGISTRY…] | stop]";
 
 /// What to do where the command line cannot be taken.
 pub const USAGE: &str = "Usage: docker-credential-lease <store|get|erase|list|version>";
@@ -33,15 +42,21 @@ Usage: docker-credential-lease <store|get|erase|list|version>
 
   get      read a registry from stdin, answer its credential as JSON
            $ echo docker.io | docker-credential-lease get
-  store    read a credential as JSON from stdin; nothing is kept: succeeds for what `get` would give
-           (for anything where the rule says store = \"ignore\")
+  store    read a credential as JSON from stdin; nothing is kept on disk: succeeds for what `get` would
+           give (for anything where the rule says store = \"ignore\"); an agent keeps what no rule is for
            $ docker login -u octocat ghcr.io
-  erase    read a registry from stdin; there is nothing to forget
+  erase    read a registry from stdin; the agent forgets it and gives its lease back
            $ docker logout ghcr.io
   list     answer the registries that the config names without `*` and path, each with its user where
            the config says it
            $ docker-credential-lease list
   version  print name and version (also --version, -v)
+
+  agent    keep what look-ups have fetched in memory, share it, renew it and give it back at the end
+           $ docker-credential-lease agent --detach     in the background, until it is stopped
+           $ docker-credential-lease agent status       what is kept, never a secret (--json)
+           $ docker-credential-lease agent flush ghcr.io
+           $ docker-credential-lease agent stop
 
 Name it for docker in ~/.docker/config.json:     { \"credsStore\": \"lease\" }
 Name it for podman, skopeo and buildah in auth.json: { \"credHelpers\": { \"docker.io\": \"lease\" } }
@@ -54,6 +69,11 @@ Log:    DOCKER_CREDENTIAL_LEASE_LOG=1 says on stderr what is done.
 
 /// Reads the arguments, without the program's name.
 pub fn parse(arguments: &[String]) -> Command {
+    if let Some((first, words)) = arguments.split_first()
+        && first == "agent"
+    {
+        return agent(words);
+    }
     let [action] = arguments else { return Command::Usage(String::new()) };
     match action.as_str() {
         "--help" | "-h" => Command::Help,
@@ -64,4 +84,22 @@ pub fn parse(arguments: &[String]) -> Command {
         "store" => Command::Protocol(Verb::Store),
         unknown => Command::Usage(format!("docker-credential-lease: unknown action: {unknown}")),
     }
+}
+
+fn agent(words: &[String]) -> Command {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let word = match words.as_slice() {
+        [] => Word::Run { detached: false },
+        [DETACHED] => Word::Run { detached: true },
+        ["--detach"] => Word::Detach,
+        ["--help" | "-h"] => return Command::Help,
+        ["flush", registries @ ..] if registries.iter().all(|word| !word.starts_with('-')) => {
+            Word::Flush(registries.iter().map(|word| (*word).to_owned()).collect())
+        }
+        ["status"] => Word::Status { json: false },
+        ["status", "--json"] => Word::Status { json: true },
+        ["stop"] => Word::Stop,
+        _ => return Command::AgentUsage(format!("cannot take: agent {}", words.join(" "))),
+    };
+    Command::Agent(word)
 }

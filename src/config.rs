@@ -44,8 +44,21 @@ pub struct Config {
     pub timeout: Duration,
     /// How `list` names Docker Hub.
     pub list_keys: ListKeys,
+    /// What look-ups tell the agent.
+    pub agent: Agent,
     /// Where it stands, as a sentence names it; where nobody wrote one, where it would.
     pub origin: String,
+}
+
+/// The table `[agent]`.
+#[derive(Clone, Copy)]
+pub struct Agent {
+    /// How long an answer that states no expiry is given out; zero: it is not kept.
+    pub ttl: Duration,
+    /// How long the agent stays without being asked.
+    pub idle_timeout: Duration,
+    /// Whether the first look-up starts one.
+    pub autostart: bool,
 }
 
 /// One `[registry."PATTERN"]` table.
@@ -58,6 +71,10 @@ pub struct Rule {
     pub on_error: OnError,
     /// What `docker login` may do.
     pub store: Store,
+    /// How long the agent keeps an answer at most.
+    pub ttl: Option<Duration>,
+    /// The table itself, and the folder that its files are relative to.
+    pub stated: String,
     /// The table's header, as the text has it.
     header: String,
     at: usize,
@@ -173,6 +190,29 @@ impl Config {
     }
 }
 
+impl Default for Agent {
+    fn default() -> Self {
+        let (ttl, idle_timeout) = (Duration::from_secs(5 * 60), Duration::from_secs(30 * 60));
+        Self { ttl, idle_timeout, autostart: false }
+    }
+}
+
+impl Agent {
+    fn parse(keys: &Keys<'_>) -> Read<Self> {
+        let usual = Self::default();
+        let agent = Self {
+            ttl: keys.duration("ttl")?.unwrap_or(usual.ttl),
+            idle_timeout: keys.duration("idle-timeout")?.unwrap_or(usual.idle_timeout),
+            autostart: keys.boolean("autostart")?.unwrap_or(usual.autostart),
+        };
+        keys.finish()?;
+        if agent.idle_timeout.is_zero() {
+            return Err(keys.mistake("idle-timeout", "takes more than 0s"));
+        }
+        Ok(agent)
+    }
+}
+
 /// Reads the tables of one text.
 struct Reader<'a> {
     folder: Option<&'a Path>,
@@ -184,13 +224,10 @@ impl Reader<'_> {
     fn read(&self, top: &Keys<'_>, text: &str) -> Read<Config> {
         let timeout = top.duration("timeout")?.unwrap_or(DEFAULT_TIMEOUT);
         let list_keys = top.word("list-keys", &[("host", ListKeys::Host), ("url", ListKeys::Url)])?;
-        if let Some(agent) = top.table("agent")? {
-            // No agent runs in this release; its keys are read so that one config serves both.
-            agent.duration("ttl")?;
-            agent.duration("idle-timeout")?;
-            agent.boolean("autostart")?;
-            agent.finish()?;
-        }
+        let agent = match top.table("agent")? {
+            Some(keys) => Agent::parse(&keys)?,
+            None => Agent::default(),
+        };
         let (rules, aws, vault) = (top.tables("registry")?, top.tables("aws")?, top.tables("vault")?);
         top.finish()?;
         if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
@@ -224,6 +261,7 @@ impl Reader<'_> {
             rules: read,
             timeout,
             list_keys: list_keys.unwrap_or(ListKeys::Url),
+            agent,
             origin: String::new(),
         })
     }
@@ -233,8 +271,7 @@ impl Reader<'_> {
             keys.word("on-error", &[("anonymous", OnError::Anonymous), ("fail", OnError::Fail)])?;
         let store = keys.word("store", &[("ignore", Store::Ignore), ("refuse", Store::Refuse)])?;
         let any_host = keys.boolean("any-host")?.unwrap_or(false);
-        // What an agent may keep; without one nothing is kept.
-        keys.duration("ttl")?;
+        let ttl = keys.duration("ttl")?;
         keys.word("erase", &[("forget", ())])?;
         let source = source::parse(keys, setup)?;
         let pattern = setup.pattern.clone();
@@ -252,6 +289,8 @@ impl Reader<'_> {
             source,
             on_error: on_error.unwrap_or(OnError::Fail),
             store: store.unwrap_or(Store::Refuse),
+            ttl,
+            stated: format!("{}\n{}", self.folder.unwrap_or(Path::new("")).display(), keys.whole()),
             header: keys.name().to_owned(),
             at: keys.at(),
         })

@@ -61,6 +61,33 @@ impl Environment {
         }
     }
 
+    /// The user's folder for sockets, which goes when the session does; `None` where there is none (macOS).
+    pub fn runtime_dir(&self) -> Option<PathBuf> {
+        match self {
+            Self::Fixed(_) => self.get("XDG_RUNTIME_DIR").map(PathBuf::from),
+            Self::Process => directories::BaseDirs::new()?.runtime_dir().map(std::borrow::ToOwned::to_owned),
+        }
+    }
+
+    /// The folder for temporary files.
+    pub fn temp_dir(&self) -> PathBuf {
+        self.path("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"))
+    }
+
+    /// All variables whose names begin so, in order.
+    pub fn beginning_with(&self, prefix: &str) -> BTreeMap<String, String> {
+        let named = |(name, value): &(String, String)| name.starts_with(prefix) && !value.is_empty();
+        match self {
+            Self::Fixed(all) => {
+                all.iter().map(|(name, value)| (name.clone(), value.clone())).filter(named).collect()
+            }
+            Self::Process => std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .filter(named)
+                .collect(),
+        }
+    }
+
     /// The user's folder for configuration: `~/.config` on Linux, `~/Library/Application Support` on macOS.
     pub fn config_dir(&self) -> Option<PathBuf> {
         match self {

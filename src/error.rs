@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Docker's own sentence for "has none"; clients compare it byte for byte
 /// (<https://github.com/docker/docker-credential-helpers/blob/master/credentials/error.go>).
 pub const NOT_FOUND: &str = "credentials not found in native keychain";
@@ -54,7 +56,8 @@ pub struct Problem {
 }
 
 /// What a caller may do after a [`Problem`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Known and not allowed.
     Denied,
@@ -62,6 +65,8 @@ pub enum Kind {
     Malformed,
     /// The place does not exist.
     Missing,
+    /// A login that was refused: trying again soon may lock others out.
+    RefusedLogin,
     /// The source does not know who asks.
     Unauthenticated,
     /// The source could not be reached, or not in time: another try may do.

@@ -12,8 +12,10 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::ask::Ask;
+use crate::environment::Environment;
 use crate::error::{Kind, Problem};
 use crate::file;
+use crate::inputs::Inputs;
 use crate::keys::{Form, Keys, Read};
 use jwt::Claims;
 
@@ -116,6 +118,32 @@ impl Token {
             _ => return Err(table.error("needs one of the keys `from`, `env`, `file`, `command`")),
         };
         Ok(Some(Self { origin, audience }))
+    }
+
+    /// Adds everything that the token depends on.
+    pub fn depends_on(&self, environment: &Environment, inputs: &mut Inputs) {
+        inputs.text(self.audience.as_deref().unwrap_or_default());
+        match &self.origin {
+            Origin::CircleCi => {
+                inputs.beginning_with(environment, "CIRCLE_OIDC_TOKEN");
+                inputs.variables(environment, ["CIRCLE_ORGANIZATION_ID", "PATH"]);
+            }
+            Origin::Command(words) => {
+                words.iter().for_each(|word| inputs.text(word));
+                inputs.variables(environment, ["PATH"]);
+            }
+            Origin::File(path) => inputs.file(path),
+            Origin::GitHub => inputs.beginning_with(environment, "ACTIONS_ID_TOKEN_REQUEST_"),
+            Origin::ServiceAccount => {
+                inputs.variables(environment, [AWS_TOKEN_FILE]);
+                let stated = environment.path(AWS_TOKEN_FILE);
+                stated
+                    .into_iter()
+                    .chain([PathBuf::from(SERVICE_ACCOUNT)])
+                    .for_each(|path| inputs.file(&path));
+            }
+            Origin::Variable(name) => inputs.variables(environment, [name.as_str()]),
+        }
     }
 
     /// Fetches the token; one that has expired is not shown to anybody.

@@ -156,6 +156,14 @@ impl<'d> Keys<'d> {
             .ok_or_else(|| self.mistake(key, "holds a number that JSON cannot say"))
     }
 
+    /// The whole table as JSON: two that say the same say it in the same words.
+    pub fn whole(&self) -> String {
+        let fields =
+            self.table.iter().map(|(key, value)| (key.get_ref().to_string(), to_json(value.get_ref())));
+        let fields: std::collections::BTreeMap<String, Option<Json>> = fields.collect();
+        serde_json::to_string(&fields).unwrap_or_default()
+    }
+
     /// A table below this one.
     pub fn table(&self, key: &'static str) -> Read<Option<Keys<'d>>> {
         match self.value(key) {

@@ -3,15 +3,19 @@
 //! The modules, from the top down; arrows run down only:
 //!
 //! - [`cli`]: words and flags. [`protocol`]: `get`, `store`, `erase`, `list`.
-//! - [`lookup`]: one look-up under one deadline. [`resolve`]: registry → rule → source → credential.
+//! - [`commands`]: everything else that is started by a word.
+//! - [`lookup`]: one look-up under one deadline. `agent`: what is kept between look-ups. [`resolve`]: registry → rule →
+//!   source → credential.
 //! - [`config`]: the TOML text, checked. [`source`]: the places that give credentials, one file each.
 //! - [`aws`], [`vault`]: the two connections. [`http`]: the one TLS stack.
 //! - [`ask`]: one look-up. [`registry`], [`credential`], [`error`]: the words of all of them. [`deadline`], [`keys`],
 //!   [`file`](mod@file), [`environment`], [`log`]: what they read and where they tell.
 
+mod agent;
 pub mod ask;
 pub mod aws;
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod credential;
 pub mod deadline;
@@ -20,6 +24,7 @@ pub mod error;
 pub mod file;
 pub mod http;
 pub mod identity;
+pub mod inputs;
 pub mod keys;
 pub mod log;
 pub mod lookup;

@@ -1,12 +1,13 @@
-//! One look-up under one deadline.
+//! One look-up under one deadline: the agent if there is one, else the source.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+mod shared;
+mod signals;
+
+use std::future::Future;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
+use crate::agent::client::Client;
+use crate::agent::line::{Login, Said, Told};
 use crate::config::{Config, DEFAULT_TIMEOUT, Rule};
 use crate::credential::{Credential, Lease};
 use crate::deadline::Deadline;
@@ -14,9 +15,12 @@ use crate::environment::Environment;
 use crate::error::{Error, Failure};
 use crate::registry::Registry;
 use crate::resolve::{self, Bounds};
+use signals::{Interruption, held_back, signals};
 
 /// How long a mint that has been sent is waited for, whatever the config says.
 const MINT_LIMIT: Duration = Duration::from_secs(25);
+/// How long the agent may take for what it has in memory.
+const AGENT_LIMIT: Duration = Duration::from_secs(1);
 
 /// What one call of the helper works with.
 pub struct Session<'a> {
@@ -51,30 +55,46 @@ impl<'a> Session<'a> {
         Deadline::new(self.started, timeout)
     }
 
-    /// Fetches what the rule gives for the registry; what a failure means to a client is not yet decided.
+    /// Gives what the agent has of it, else what the rule's source gives; what a failure means to a client is not yet
+    /// decided.
     ///
     /// # Errors
     /// As [`resolve::credential`]; a mint during which a signal came is given back and is one too.
     pub fn fetch(&self, rule: &Rule, registry: &Registry) -> Result<Credential, Error> {
+        block_on(async {
+            match self.want(rule, registry) {
+                Some(want) => self.shared(rule, registry, &want).await,
+                None => self.direct(rule, registry).await,
+            }
+        })?
+    }
+
+    /// Fetches it from the source, whatever the agent has.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub fn fetch_anew(&self, rule: &Rule, registry: &Registry) -> Result<Credential, Error> {
+        block_on(self.direct(rule, registry))?
+    }
+
+    async fn direct(&self, rule: &Rule, registry: &Registry) -> Result<Credential, Error> {
         let bounds = self.bounds();
         let coming =
             |signals| resolve::credential(rule, registry, self.environment, bounds, Interruption(signals));
         if !rule.source.mints() {
-            let watched = || if rule.source.logs_in() { signals() } else { Vec::new() };
-            return block_on(async { coming(watched()).await })?;
+            let watched = if rule.source.logs_in() { signals() } else { Vec::new() };
+            return coming(watched).await;
         }
-        block_on(async {
-            let (fetched, signalled) = held_back(coming(Vec::new())).await;
-            let credential = fetched?;
-            if !signalled {
-                return Ok(credential);
-            }
-            if let Some(lease) = &credential.lease {
-                resolve::give_back(lease).await;
-            }
-            let place = rule.source.place(registry).unwrap_or_default();
-            Err(Error::Failed(Failure { source: rule.source.name(), place, problem: resolve::signalled() }))
-        })?
+        let (fetched, signalled) = held_back(coming(Vec::new())).await;
+        let credential = fetched?;
+        if !signalled {
+            return Ok(credential);
+        }
+        if let Some(lease) = &credential.lease {
+            resolve::give_back(lease).await;
+        }
+        let place = rule.source.place(registry).unwrap_or_default();
+        Err(Error::Failed(Failure { source: rule.source.name(), place, problem: resolve::signalled() }))
     }
 
     /// Gives a lease back.
@@ -83,47 +103,52 @@ impl<'a> Session<'a> {
         let _ = block_on(resolve::give_back(lease));
     }
 
+    /// The login that the agent keeps for a registry that no rule is for.
+    pub fn recall(&self, registry: &Registry) -> Option<Credential> {
+        let said = Said { recall: Some(registry.host_and_port()), ..Said::default() };
+        let login = self.tell(said)?.kept?;
+        Some(Credential { username: login.username, secret: login.secret, lease: None })
+    }
+
+    /// Has the agent keep a login; false where none runs.
+    pub fn keep(&self, registry: &Registry, credential: Credential) -> bool {
+        let Credential { username, secret, .. } = credential;
+        let login = Login { registry: registry.host_and_port(), username, secret };
+        self.tell(Said { login: Some(login), ..Said::default() }).is_some_and(|told| told.done)
+    }
+
+    /// Has the agent forget a registry, and give its leases back.
+    pub fn forget(&self, registry: &Registry) {
+        let said = Said { flush: Some(vec![registry.host_and_port()]), ..Said::default() };
+        let told = self.tell(said);
+        for left in told.map(|told| told.left).unwrap_or_default() {
+            crate::log::event(|| left);
+        }
+    }
+
+    /// Registry and user of everything that the agent keeps: of rules, and of logins that no rule is for.
+    pub fn kept(&self) -> (Vec<(String, String)>, Vec<(String, String)>) {
+        let logins = self.tell(Said { logins: true, ..Said::default() }).and_then(|told| told.logins);
+        let Some(logins) = logins else { return (Vec::new(), Vec::new()) };
+        let status = self.tell(Said { status: true, ..Said::default() }).and_then(|told| told.status);
+        let listed = status.map(|status| status.credentials).unwrap_or_default();
+        (listed.into_iter().map(|one| (one.registry, one.username)).collect(), logins)
+    }
+
+    /// Says one thing to the agent, and hears its answer; `None` where none runs.
+    fn tell(&self, said: Said) -> Option<Told> {
+        let asked = async {
+            let mut client = Client::connect(self.environment).await.ok()??;
+            // Giving leases back takes longer than looking something up.
+            let limit = if said.flush.is_some() { 6 * AGENT_LIMIT } else { AGENT_LIMIT };
+            tokio::time::timeout(limit, client.ask(said)).await.ok()?
+        };
+        block_on(asked).ok()?
+    }
+
     fn bounds(&self) -> Bounds {
         Bounds { answer: self.deadline(), mint: Deadline::new(self.started, MINT_LIMIT) }
     }
-}
-
-/// Does the work to its end, and says whether INT, TERM or HUP came meanwhile: a process that one of them ends in the
-/// middle of a mint leaks a credential that no lease knows.
-async fn held_back<T>(work: impl Future<Output = T>) -> (T, bool) {
-    let mut signals = signals();
-    let (mut work, mut came) = (pin!(work), false);
-    poll_fn(move |context| {
-        came |= has_come(&mut signals, context);
-        work.as_mut().poll(context).map(|done| (done, came))
-    })
-    .await
-}
-
-/// What ends a read in the middle: one of the signals, where a login would be left behind; it is given back first.
-struct Interruption(Vec<Signal>);
-
-impl Future for Interruption {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if has_come(&mut self.0, context) { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
-/// The signals that ask a process to end; what cannot be caught ends it, as it would have anyway.
-fn signals() -> Vec<Signal> {
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect()
-}
-
-fn has_come(signals: &mut [Signal], context: &mut Context<'_>) -> bool {
-    let mut came = false;
-    for signal in signals {
-        // Each must be asked, so that each wakes us.
-        came |= signal.poll_recv(context).is_ready();
-    }
-    came
 }
 
 /// Runs the future on this thread. A name look-up that hangs in the system's resolver is left behind.

@@ -7,7 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{self, ExitCode};
 use std::time::{Duration, Instant};
 
-use docker_credential_lease::cli::{self, Command, HELP, USAGE, VERSION};
+use docker_credential_lease::cli::{self, AGENT_USAGE, Command, HELP, USAGE, VERSION};
+use docker_credential_lease::commands::{self, Outcome};
 use docker_credential_lease::environment::{self, Environment};
 use docker_credential_lease::error::{one_line, shorten};
 use docker_credential_lease::log;
@@ -29,6 +30,15 @@ fn main() -> ExitCode {
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     match cli::parse(&arguments) {
+        Command::Agent(word) => tell(&commands::agent(&word, &environment)),
+        Command::AgentUsage(why) => {
+            let why = shorten(&one_line(&why), 200);
+            tell(&Outcome {
+                err: format!("docker-credential-lease: {why}\n{AGENT_USAGE}\n"),
+                ..Outcome::default()
+            });
+            ExitCode::from(2)
+        }
         Command::Help => say(HELP, true),
         Command::Protocol(verb) => serve(verb, &environment, started),
         Command::Usage(why) if why.is_empty() => say(&format!("{USAGE}\n"), false),
@@ -66,6 +76,13 @@ fn without_empty_variables() {
     }
     // It only comes back where it failed.
     let _ = anew.exec();
+}
+
+/// Prints what a command ended in.
+fn tell(outcome: &Outcome) -> ExitCode {
+    // Nobody is left to be told that stderr is gone.
+    let _ = io::stderr().write_all(outcome.err.as_bytes());
+    code(write(&outcome.out) && outcome.success)
 }
 
 /// Reads stdin away, then prints: a helper that leaves earlier breaks clients that are still writing.

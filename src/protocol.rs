@@ -25,6 +25,9 @@ const STORE_LIMIT: usize = 256 * 1024;
 /// What docker asks for where it means Docker Hub.
 const HUB_URL: &str = "https://index.docker.io/v1/";
 
+/// How a rule names it.
+const HUB: &str = "docker.io";
+
 /// One of the protocol's verbs that work with registries.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verb {
@@ -104,10 +107,11 @@ pub fn serve(
 
 fn get(asked: &str, output: &mut dyn Write, session: &Session<'_>) -> Result<io::Result<()>, Error> {
     let Asked::Registry(registry) = Asked::parse(asked) else { return Err(Error::NotFound) };
-    let rule = rule_for(&registry, session)?.ok_or_else(|| {
+    let Some(rule) = rule_for(&registry, session)? else {
         log::event(|| format!("{registry}: no rule"));
-        Error::NotFound
-    })?;
+        let credential = session.recall(&registry).ok_or(Error::NotFound)?;
+        return Ok(write_found(output, asked, &credential));
+    };
     let credential = session.fetch(rule, &registry).map_err(|error| resolve::soften(rule, error))?;
     let written = write_found(output, asked, &credential);
     if let (Err(_), Some(lease)) = (&written, &credential.lease) {
@@ -149,14 +153,20 @@ fn store(text: &str, session: &Session<'_>) -> Result<(), Error> {
         }
         Asked::Registry(registry) => registry,
     };
-    let Some(rule) = rule_for(&registry, session)? else { return Err(no_rule(&registry, session)) };
+    let Some(rule) = rule_for(&registry, session)? else {
+        return match session.keep(&registry, Credential { username, secret, lease: None }) {
+            true => Ok(()),
+            false => Err(no_rule(&registry, session)),
+        };
+    };
     if rule.source.mints() {
         return judge_username(rule, &username, &registry, session);
     }
     if rule.store == Store::Ignore {
         return Ok(());
     }
-    let credential = match session.fetch(rule, &registry) {
+    // What the agent has may be older than what the source holds.
+    let credential = match session.fetch_anew(rule, &registry) {
         Err(Error::NotFound) => return Err(nothing_to_compare(&registry, session)),
         fetched => fetched?,
     };
@@ -204,10 +214,11 @@ fn add_a_rule(host: &str, session: &Session<'_>) -> String {
     format!("add [registry.\"{host}\"] to {file}")
 }
 
-/// Nothing is kept, so there is nothing to forget; only what cannot be understood is a failure.
+/// The agent forgets it, where one runs; only what cannot be understood is a failure.
 fn erase(asked: &str, session: &Session<'_>) -> Result<(), Error> {
     if let Asked::Registry(registry) = Asked::parse(asked) {
         rule_for(&registry, session)?;
+        session.forget(&registry);
     }
     Ok(())
 }
@@ -227,6 +238,20 @@ fn list(output: &mut dyn Write, session: &Session<'_>) -> Result<io::Result<()>,
         };
         named.insert(key, rule.source.stated_username(environment).unwrap_or_default());
     }
+    let key = |registry: String| match config.list_keys {
+        ListKeys::Url if registry == HUB => HUB_URL.to_owned(),
+        _ => registry,
+    };
+    let (of_rules, logins) = session.kept();
+    for (registry, username) in of_rules {
+        // Only what no table says.
+        named.entry(key(registry)).and_modify(|known| {
+            if known.is_empty() {
+                *known = username;
+            }
+        });
+    }
+    named.extend(logins.into_iter().map(|(registry, username)| (key(registry), username)));
     Ok(write_line(output, &named))
 }
 

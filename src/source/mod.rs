@@ -18,6 +18,7 @@ use crate::ask::Ask;
 use crate::credential::Credential;
 use crate::environment::Environment;
 use crate::error::Problem;
+use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
 use crate::registry::{Pattern, Registry};
 
@@ -81,6 +82,11 @@ pub trait Source {
 
     /// Whether a fetch begins with a login that is to be given back.
     fn logs_in(&self) -> bool {
+        false
+    }
+
+    /// Adds everything that the answer depends on, but the rule itself; `false` where the agent never keeps it.
+    fn depends_on(&self, _environment: &Environment, _inputs: &mut Inputs) -> bool {
         false
     }
 

@@ -13,6 +13,7 @@ use crate::aws::{self, Call, Session};
 use crate::credential::Credential;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
+use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
 use crate::registry::{Registry, Template};
 
@@ -70,6 +71,11 @@ impl Source for SecretsManager {
 
     fn get<'a>(&'a self, ask: &'a Ask<'a>) -> Coming<'a, Answer> {
         Box::pin(async { self.fetch(ask).await.map(Some) })
+    }
+
+    fn depends_on(&self, environment: &Environment, inputs: &mut Inputs) -> bool {
+        self.aws.depends_on(environment, inputs);
+        true
     }
 
     fn is_per_host(&self) -> bool {

@@ -12,6 +12,7 @@ use crate::ask::Ask;
 use crate::credential::{Credential, Lease};
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
+use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
 use crate::log;
 use crate::registry::{Registry, Template};
@@ -92,6 +93,11 @@ impl Source for Vault {
 
     fn mints(&self) -> bool {
         self.method != Verb::Get
+    }
+
+    fn depends_on(&self, environment: &Environment, inputs: &mut Inputs) -> bool {
+        self.connection.depends_on(environment, inputs);
+        true
     }
 
     fn logs_in(&self) -> bool {

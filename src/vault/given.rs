@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
 use crate::file;
+use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
 
 /// Where a value stands.
@@ -29,6 +30,15 @@ impl Given {
         let path = keys.path(file, folder, home)?.map(Self::File);
         keys.exclusive(&[variable, file])?;
         Ok(found.or(path))
+    }
+
+    /// Adds what the value depends on.
+    pub(super) fn depends_on(&self, environment: &Environment, inputs: &mut Inputs) {
+        match self {
+            Self::File(path) => inputs.file(path),
+            Self::Literal(text) => inputs.text(text),
+            Self::Variable(name) => inputs.variables(environment, [name.as_str()]),
+        }
     }
 
     /// The value; `what` it is stands in the sentence where there is none.

@@ -15,8 +15,10 @@ use super::server::{Call, Server, segments};
 use super::{Refusal, signed, wrapping};
 use crate::ask::Ask;
 use crate::aws;
+use crate::environment::Environment;
 use crate::error::{Kind, Problem};
 use crate::identity::{self, Verifier};
+use crate::inputs::Inputs;
 use crate::log;
 
 /// How a connection logs in.
@@ -49,6 +51,23 @@ struct Shown {
 }
 
 impl Login {
+    /// Adds what is shown.
+    pub(super) fn depends_on(&self, environment: &Environment, inputs: &mut Inputs) {
+        match &self.way {
+            Way::AppRole { role_id, secret_id, .. } => {
+                [Some(role_id), secret_id.as_ref()]
+                    .into_iter()
+                    .flatten()
+                    .for_each(|given| given.depends_on(environment, inputs));
+            }
+            Way::Aws { connection, .. } => connection.depends_on(environment, inputs),
+            // The connection itself has the certificate.
+            Way::Cert { .. } => {}
+            Way::Jwt { token, .. } => token.depends_on(environment, inputs),
+            Way::Password { password, .. } => password.depends_on(environment, inputs),
+        }
+    }
+
     /// Logs in; a refused login is not tried again, since servers lock a role after five.
     ///
     /// # Errors
@@ -181,7 +200,7 @@ impl Login {
     fn refused(&self, refusal: &Refusal) -> Problem {
         let (kind, hint) = match refusal.state() {
             Some(state) => state,
-            None => (Kind::Unauthenticated, self.remedy(refusal)),
+            None => (Kind::RefusedLogin, self.remedy(refusal)),
         };
         let problem = refusal.problem(kind, hint);
         Problem { cause: self.named(&problem.cause), ..problem }

@@ -29,12 +29,17 @@ use crate::environment::Environment;
 use crate::error::{Kind, Problem};
 use crate::file;
 use crate::http::{self, Identity, Proxies, ServerName, Trust};
+use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
 use address::Address;
 use auth::Auth;
 use reach::Reach;
 use session::{LoggedIn, Standing};
 use token::Token;
+
+/// What its variables are called after `BAO_` and `VAULT_`, but for the token's.
+const VARIABLES: [&str; 8] =
+    ["ADDR", "NAMESPACE", "CACERT", "CAPATH", "CLIENT_CERT", "CLIENT_KEY", "TLS_SERVER_NAME", "SKIP_VERIFY"];
 
 /// What the rest of the config tells a connection.
 pub struct Setup<'c> {
@@ -48,6 +53,8 @@ pub struct Setup<'c> {
 
 /// One `[vault.NAME]` table.
 pub struct Connection {
+    /// The table itself.
+    stated: String,
     address: Option<String>,
     namespace: Option<String>,
     ca_cert: Option<PathBuf>,
@@ -83,7 +90,16 @@ impl Connection {
             (None, Some(_)) => return Err(keys.mistake("client-key", "needs the key `client-cert`")),
             (None, None) => None,
         };
-        Ok(Self { address, namespace, ca_cert, identity, tls_server_name, allow_http, auth })
+        Ok(Self {
+            stated: keys.whole(),
+            address,
+            namespace,
+            ca_cert,
+            identity,
+            tls_server_name,
+            allow_http,
+            auth,
+        })
     }
 
     /// Finds the server and comes to the token; a login is given back when the look-up has ended, unless it is kept.
@@ -115,6 +131,34 @@ impl Connection {
         let at_the_end = Rc::clone(&session);
         ask.afterwards(async move { at_the_end.log_out().await });
         Ok(session)
+    }
+
+    /// Adds everything that its answers depend on.
+    pub fn depends_on(&self, environment: &Environment, inputs: &mut Inputs) {
+        inputs.text(&self.stated);
+        for suffix in VARIABLES {
+            inputs.variables(
+                environment,
+                [format!("BAO_{suffix}").as_str(), format!("VAULT_{suffix}").as_str()],
+            );
+        }
+        inputs.variables(
+            environment,
+            http::PROXY_VARIABLES.into_iter().chain(["SSL_CERT_FILE", "SSL_CERT_DIR"]),
+        );
+        let files = ["CACERT", "CLIENT_CERT", "CLIENT_KEY"]
+            .into_iter()
+            .filter_map(|suffix| read(environment, suffix));
+        let own =
+            self.identity.iter().flat_map(|identity| [identity.certificate.clone(), identity.key.clone()]);
+        for file in files.map(|(_, path)| PathBuf::from(path)).chain(own).chain(self.ca_cert.clone()) {
+            inputs.file(&file);
+        }
+        match &self.auth {
+            Auth::Login(login) => login.depends_on(environment, inputs),
+            Auth::None => {}
+            Auth::Token(token) => token.depends_on(environment, inputs),
+        }
     }
 
     /// Whether it comes to its token by a login.

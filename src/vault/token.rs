@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
 use crate::file;
+use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
 
 /// The variables of both clients, OpenBao's first, as its own client reads them.
@@ -40,6 +41,18 @@ impl Token {
             (None, Some(file)) => Self::File(file),
             (None, None) => Self::Default,
         })
+    }
+
+    /// Adds what the token depends on.
+    pub(super) fn depends_on(&self, environment: &Environment, inputs: &mut Inputs) {
+        match self {
+            Self::Default => {
+                inputs.variables(environment, VARIABLES);
+                environment.home().iter().for_each(|home| inputs.file(&home.join(FILE)));
+            }
+            Self::File(path) => inputs.file(path),
+            Self::Variable(name) => inputs.variables(environment, [name.as_str()]),
+        }
     }
 
     /// The token.

@@ -1,0 +1,12 @@
+//! Agent: a process that keeps in memory what `get` processes have fetched, and gives leases back.
+//!
+//! It is a keeper and nothing more: who asks also fetches. It reads no config, no environment and no cloud, so that it
+//! answers exactly what the caller would have got by itself, whoever started it.
+
+pub(crate) mod client;
+mod keeper;
+mod kept;
+pub(crate) mod life;
+pub(crate) mod line;
+pub(crate) mod place;
+pub(crate) mod server;

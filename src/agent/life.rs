@@ -1,0 +1,156 @@
+//! Life: how an agent comes up, alone at its socket, and what it leaves behind.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Resource, Rlimit};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::client::Client;
+use super::place::{Place, VARIABLE};
+use super::server;
+use crate::environment::Environment;
+
+/// The word that starts an agent in a session of its own.
+pub(crate) const DETACHED: &str = "--detached";
+/// How long a new agent may take until its socket answers.
+const START_LIMIT: Duration = Duration::from_secs(5);
+/// What an agent is started with: where its socket is, and nothing that could hold a secret.
+const VARIABLES: [&str; 5] = ["HOME", "PATH", "TMPDIR", "XDG_RUNTIME_DIR", VARIABLE];
+
+/// A socket that is ours alone until it is dropped.
+struct Own {
+    listener: std::os::unix::net::UnixListener,
+    /// Removed at the end; `None` where systemd made the socket.
+    socket: Option<PathBuf>,
+    /// Held for as long as we run: whoever cannot have it is the second one.
+    _lock: Option<File>,
+}
+
+/// Runs an agent until it is told to end. What it could not give back, in sentences; `None`: another one runs already.
+///
+/// # Errors
+/// The socket cannot be had: the sentence.
+pub(crate) fn run(environment: &Environment, is_detached: bool) -> Result<Option<Vec<String>>, String> {
+    if is_detached {
+        // Whoever started us may close its terminal: that is not for us.
+        let _ = rustix::process::setsid();
+    }
+    keep_memory_private();
+    let Some(own) = Own::take(environment)? else { return Ok(None) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    let left = runtime.block_on(async {
+        let listener = own.listener.try_clone().and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            UnixListener::from_std(listener)
+        });
+        let listener = listener.map_err(|error| format!("the socket cannot be used: {error}"))?;
+        Ok::<_, String>(server::serve(listener, ended()).await)
+    })?;
+    runtime.shutdown_background();
+    drop(own);
+    Ok(Some(left))
+}
+
+/// Starts an agent in the background and returns when its socket answers; false: one ran already.
+///
+/// # Errors
+/// It did not come up: the sentence.
+pub(crate) async fn start(environment: &Environment) -> Result<bool, String> {
+    if Client::connect(environment).await?.is_some() {
+        return Ok(false);
+    }
+    // The folder's faults are better told here than by a process whose stderr nobody sees.
+    Place::find(environment).prepare()?;
+    let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let set = VARIABLES.iter().filter_map(|name| Some((*name, environment.path(name)?)));
+    let child = Command::new(program)
+        .args(["agent", DETACHED])
+        .env_clear()
+        .envs(set)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .current_dir("/")
+        .spawn();
+    let mut child = child.map_err(|error| format!("cannot start an agent: {error}"))?;
+    let limit = Instant::now() + START_LIMIT;
+    while Instant::now() < limit {
+        if matches!(Client::connect(environment).await, Ok(Some(_))) {
+            return Ok(true);
+        }
+        if let Ok(Some(status)) = child.try_wait()
+            && !status.success()
+        {
+            return Err(format!("the agent ended at once, with {status}; hint: run `agent` to see why"));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Err("the agent did not come up in time; hint: run `agent` to see why".to_owned())
+}
+
+impl Own {
+    fn take(environment: &Environment) -> Result<Option<Self>, String> {
+        if let Some(listener) = listenfd::ListenFd::from_env().take_unix_listener(0).ok().flatten() {
+            return Ok(Some(Self { listener, socket: None, _lock: None }));
+        }
+        let place = Place::find(environment);
+        place.prepare()?;
+        let socket = place.socket.clone();
+        let told = |what: &str, error: io::Error| format!("cannot {what} {}: {error}", socket.display());
+        let mut lock = socket.clone().into_os_string();
+        lock.push(".lock");
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock);
+        let lock = lock.map_err(|error| told("lock", error))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Ok(None);
+        }
+        // Whoever had it is gone, or the lock would be held: what is left there is nobody's.
+        match fs::remove_file(&socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(told("replace", error)),
+            _ => {}
+        }
+        // Closed to others from the first moment: its folder is.
+        let listener = std::os::unix::net::UnixListener::bind(&socket);
+        let listener = listener.map_err(|error| told("listen at", error))?;
+        place.close_to_others().map_err(|error| told("close to others", error))?;
+        Ok(Some(Self { listener, socket: Some(socket), _lock: Some(lock) }))
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.socket {
+            // Somebody may have removed it before.
+            let _ = fs::remove_file(socket);
+        }
+    }
+}
+
+/// Neither a core file nor another process of the user's may show what is kept.
+fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    // What the kernel does not know, it does not do.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = rustix::process::setrlimit(Resource::Core, none);
+}
+
+async fn ended() {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

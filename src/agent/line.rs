@@ -1,0 +1,222 @@
+//! Lines: what is said on the agent's socket, one JSON object each, at most 256 KiB, with a version.
+//!
+//! A line is a struct with one field set, not an enum: so a secret goes from the socket into its own type without a
+//! detour through buffers that nobody wipes.
+
+use std::time::{Duration, SystemTime};
+
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::error::Kind;
+
+/// The version that both sides must speak.
+pub(crate) const VERSION: u32 = 1;
+/// The longest line.
+pub(crate) const LIMIT: u64 = 256 * 1024;
+
+/// What a client says.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(crate) struct Said {
+    pub(crate) v: u32,
+    /// May I have this?
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) want: Option<Want>,
+    /// Here it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) have: Option<Have>,
+    /// I could not get it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) failed: Option<Failed>,
+    /// Forget these registries, and give their leases back; all of them where none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flush: Option<Vec<String>>,
+    /// Keep a login that no rule is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) login: Option<Login>,
+    /// Which login is kept for this registry?
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recall: Option<String>,
+    /// Which logins are kept?
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) logins: bool,
+    /// What is kept?
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) status: bool,
+    /// Give everything back and end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) stop: bool,
+}
+
+/// What the agent answers.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(crate) struct Told {
+    pub(crate) v: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kept: Option<Login>,
+    /// What it ended in a moment ago.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) failed: Option<Failed>,
+    /// You are the one who fetches it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) fetch: bool,
+    /// Somebody else is fetching it: another line follows.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) wait: bool,
+    /// It is done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) done: bool,
+    /// There is none.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) none: bool,
+    /// Registry and user of every login that is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) logins: Option<Vec<(String, String)>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<Status>,
+    /// Leases that could not be given back, each with why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left: Vec<String>,
+    /// Why the line cannot be taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<String>,
+}
+
+/// A look-up.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct Want {
+    /// The digest of everything that the answer depends on.
+    pub(crate) key: String,
+    pub(crate) about: About,
+    /// How long the one who fetches may take before another one does, in milliseconds.
+    pub(crate) patience: u64,
+    /// How long the agent may stay without being asked, in milliseconds.
+    pub(crate) idle: u64,
+}
+
+/// What people are told of a look-up.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct About {
+    pub(crate) registry: String,
+    pub(crate) source: String,
+    pub(crate) place: String,
+}
+
+/// A credential that was fetched.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct Have {
+    pub(crate) want: Want,
+    pub(crate) brought: Brought,
+}
+
+/// The credential, and how long it may be kept.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct Brought {
+    pub(crate) username: String,
+    #[serde(serialize_with = "exposed")]
+    pub(crate) secret: SecretString,
+    pub(crate) expires: Option<SystemTime>,
+    /// How long it is given out where nobody says when it ends.
+    pub(crate) ttl: Duration,
+    /// How long it is kept at most.
+    pub(crate) cap: Option<Duration>,
+    pub(crate) lease: Option<Leased>,
+}
+
+/// A lease, as [`crate::credential::Lease`] has it.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct Leased {
+    pub(crate) id: String,
+    pub(crate) duration: Duration,
+    pub(crate) is_renewable: bool,
+    #[serde(serialize_with = "maybe_exposed")]
+    pub(crate) holder: Option<SecretString>,
+}
+
+/// A fetch that failed, in the words of its failure line.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct Failed {
+    pub(crate) key: String,
+    pub(crate) kind: Kind,
+    pub(crate) cause: String,
+    pub(crate) hint: String,
+    pub(crate) proxy: Option<String>,
+}
+
+/// A user name and a secret for a registry.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct Login {
+    pub(crate) registry: String,
+    pub(crate) username: String,
+    #[serde(serialize_with = "exposed")]
+    pub(crate) secret: SecretString,
+}
+
+/// What the agent keeps; never a secret.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct Status {
+    pub(crate) pid: u32,
+    pub(crate) version: String,
+    pub(crate) socket: String,
+    pub(crate) credentials: Vec<Listed>,
+}
+
+/// One credential in a [`Status`]; times in RFC 3339.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct Listed {
+    pub(crate) registry: String,
+    pub(crate) source: String,
+    pub(crate) place: String,
+    pub(crate) username: String,
+    pub(crate) fetched: String,
+    pub(crate) expires: Option<String>,
+    pub(crate) lease: Option<String>,
+}
+
+/// Writes one line.
+///
+/// # Errors
+/// The other side is gone.
+pub(crate) async fn write(
+    stream: &mut (impl AsyncWrite + Unpin),
+    line: &impl Serialize,
+) -> std::io::Result<()> {
+    let mut text = Zeroizing::new(serde_json::to_vec(line)?);
+    text.push(b'\n');
+    stream.write_all(&text).await?;
+    stream.flush().await
+}
+
+/// Reads one line; `None` at the end.
+///
+/// # Errors
+/// The other side is gone, the line is too long, or it is not what is said here.
+pub(crate) async fn read<T: serde::de::DeserializeOwned>(
+    stream: &mut (impl AsyncBufRead + Unpin),
+) -> std::io::Result<Option<T>> {
+    let mut text = Zeroizing::new(Vec::new());
+    let read = stream.take(LIMIT).read_until(b'\n', &mut text).await?;
+    match text.last() {
+        _ if read == 0 => Ok(None),
+        Some(b'\n') => serde_json::from_slice(&text).map(Some).map_err(|_| {
+            // The parser's own words may quote a secret.
+            std::io::Error::new(std::io::ErrorKind::InvalidData, "the line is not understood")
+        }),
+        _ => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "the line is too long")),
+    }
+}
+
+fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose_secret())
+}
+
+fn maybe_exposed<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) => serializer.serialize_some(secret.expose_secret()),
+        None => serializer.serialize_none(),
+    }
+}

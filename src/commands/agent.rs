@@ -1,0 +1,134 @@
+//! The agent: being one, starting one, and asking what it keeps.
+
+use std::time::Duration;
+
+use crate::agent::client::Client;
+use crate::agent::life;
+use crate::agent::line::{Listed, Said, Told};
+use crate::commands::Outcome;
+use crate::environment::Environment;
+use crate::registry::{Asked, Registry};
+
+/// How long the agent may take: it gives leases back for up to five seconds.
+const LIMIT: Duration = Duration::from_secs(8);
+
+/// What is said to the agent, or of it.
+#[derive(Debug, Eq, PartialEq)]
+pub enum Word {
+    /// Start one in the background.
+    Detach,
+    /// Forget these registries, or all.
+    Flush(Vec<String>),
+    /// Be one, in a session of its own if `detached`.
+    Run {
+        /// Whether it was started by another process of ours.
+        detached: bool,
+    },
+    /// Tell what is kept, as JSON or in lines.
+    Status {
+        /// Whether as JSON.
+        json: bool,
+    },
+    /// Give everything back and end.
+    Stop,
+}
+
+/// Does what the word says.
+pub fn run(word: &Word, environment: &Environment) -> Outcome {
+    match word {
+        Word::Detach => detach(environment),
+        Word::Flush(registries) => flush(registries, environment),
+        Word::Run { detached } => be(environment, *detached),
+        Word::Status { json } => status(environment, *json),
+        Word::Stop => stop(environment),
+    }
+}
+
+fn be(environment: &Environment, is_detached: bool) -> Outcome {
+    match life::run(environment, is_detached) {
+        Ok(Some(left)) if left.is_empty() => Outcome::done(""),
+        Ok(Some(left)) => Outcome { err: lines(&left), success: true, ..Outcome::default() },
+        Ok(None) => Outcome::done("an agent runs already\n"),
+        Err(why) => Outcome::failed(format!("{why}\n")),
+    }
+}
+
+fn detach(environment: &Environment) -> Outcome {
+    match block_on(life::start(environment)) {
+        Ok(true) => Outcome::done(""),
+        Ok(false) => Outcome::done("an agent runs already\n"),
+        Err(why) => Outcome::failed(format!("{why}\n")),
+    }
+}
+
+fn flush(registries: &[String], environment: &Environment) -> Outcome {
+    let mut named = Vec::new();
+    for text in registries {
+        match Asked::parse(text) {
+            Asked::Registry(registry) => named.push(Registry::host_and_port(&registry)),
+            _ => return Outcome::failed(format!("`{text}` is no registry\n")),
+        }
+    }
+    match ask(environment, Said { flush: Some(named), ..Said::default() }) {
+        Ok(Some(told)) => given_back(told),
+        Ok(None) => Outcome::failed("no agent runs\n"),
+        Err(why) => Outcome::failed(why),
+    }
+}
+
+fn stop(environment: &Environment) -> Outcome {
+    match ask(environment, Said { stop: true, ..Said::default() }) {
+        Ok(Some(told)) => given_back(told),
+        Ok(None) => Outcome::done(""),
+        Err(why) => Outcome::failed(why),
+    }
+}
+
+/// Everything was given back, or what was not is told.
+fn given_back(told: Told) -> Outcome {
+    match (told.done, told.left.as_slice()) {
+        (true, []) => Outcome::done(""),
+        (_, left) => Outcome::failed(lines(left)),
+    }
+}
+
+fn status(environment: &Environment, json: bool) -> Outcome {
+    let status = match ask(environment, Said { status: true, ..Said::default() }) {
+        Ok(Some(Told { status: Some(status), .. })) => status,
+        Ok(_) => return Outcome::failed("no agent runs\n"),
+        Err(why) => return Outcome::failed(why),
+    };
+    if json {
+        return match serde_json::to_string(&status) {
+            Ok(text) => Outcome::done(format!("{text}\n")),
+            Err(_) => Outcome::failed("the agent's answer cannot be told\n"),
+        };
+    }
+    let mut text = format!("agent {} (pid {}) at {}\n", status.version, status.pid, status.socket);
+    for Listed { registry, source, place, username, fetched, expires, lease } in status.credentials {
+        text.push_str(&format!("{registry}: {username} from {source}: {place}, fetched {fetched}"));
+        text.extend(expires.map(|end| format!(", expires {end}")));
+        text.extend(lease.map(|id| format!(", lease {id}")));
+        text.push('\n');
+    }
+    Outcome::done(text)
+}
+
+/// Says one thing to the agent; `None` where none runs.
+fn ask(environment: &Environment, said: Said) -> Result<Option<Told>, String> {
+    let asked = async {
+        let Some(mut client) = Client::connect(environment).await? else { return Ok(None) };
+        let told = tokio::time::timeout(LIMIT, client.ask(said)).await;
+        told.ok().flatten().map(Some).ok_or_else(|| "the agent does not answer".to_owned())
+    };
+    block_on(asked).map_err(|why| format!("{why}\n"))
+}
+
+fn lines(texts: &[String]) -> String {
+    texts.iter().map(|text| format!("docker-credential-lease: {text}\n")).collect()
+}
+
+fn block_on<T>(future: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("cannot start: {error}"))?.block_on(future)
+}

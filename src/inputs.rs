@@ -1,0 +1,76 @@
+//! Inputs: a digest of everything that an answer depends on, so that nobody is given what was fetched for others.
+
+use std::fmt::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use ring::digest::{Context, SHA256};
+
+use crate::environment::Environment;
+
+/// What is known of them so far.
+pub struct Inputs {
+    digest: Context,
+}
+
+impl Inputs {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self { digest: Context::new(&SHA256) }
+    }
+
+    /// A text, such as a table of the config; each with its length, so that two never read as one.
+    pub fn text(&mut self, text: &str) {
+        self.digest.update(&(text.len() as u64).to_be_bytes());
+        self.digest.update(text.as_bytes());
+    }
+
+    /// The values of variables.
+    pub fn variables<'n>(&mut self, environment: &Environment, names: impl IntoIterator<Item = &'n str>) {
+        for name in names {
+            let value = environment.get(name);
+            self.text(name);
+            self.text(if value.is_some() { "set" } else { "unset" });
+            self.text(value.as_deref().unwrap_or_default());
+        }
+    }
+
+    /// All variables whose names begin so.
+    pub fn beginning_with(&mut self, environment: &Environment, prefix: &str) {
+        for (name, value) in environment.beginning_with(prefix) {
+            self.text(&name);
+            self.text(&value);
+        }
+    }
+
+    /// A file, by what changes when it is written or replaced.
+    pub fn file(&mut self, path: &Path) {
+        self.text(&path.to_string_lossy());
+        let stamp = path.metadata().map(|file| {
+            [
+                file.dev(),
+                file.ino(),
+                file.mtime().cast_unsigned(),
+                file.mtime_nsec().cast_unsigned(),
+                file.size(),
+            ]
+        });
+        self.text(&stamp.map_or_else(|_| "none".to_owned(), |stamp| format!("{stamp:x?}")));
+    }
+
+    /// The digest, in hexadecimal.
+    pub fn finish(self) -> String {
+        let mut text = String::new();
+        for byte in self.digest.finish().as_ref() {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+}
+
+impl Default for Inputs {
+    fn default() -> Self {
+        Self::new()
+    }
+}

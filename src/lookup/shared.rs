@@ -1,0 +1,137 @@
+//! Shared: a look-up through the agent. This process fetches, if it is the one; the agent only keeps.
+
+use std::time::Duration;
+
+use super::{AGENT_LIMIT, MINT_LIMIT, Session};
+use crate::agent::client::{Client, Turn};
+use crate::agent::line::{About, Brought, Failed, Leased, Want};
+use crate::config::{Agent, Rule};
+use crate::credential::Credential;
+use crate::error::{Error, Failure, Kind, Problem};
+use crate::inputs::Inputs;
+use crate::registry::Registry;
+use crate::{agent, log};
+
+impl Session<'_> {
+    /// What to ask the agent; `None` for a rule whose answers it never keeps.
+    pub(super) fn want(&self, rule: &Rule, registry: &Registry) -> Option<Want> {
+        let mut inputs = Inputs::new();
+        let (source, place) = (rule.source.name(), rule.source.place(registry)?);
+        if !rule.source.depends_on(self.environment, &mut inputs) {
+            return None;
+        }
+        [source, &place, &rule.stated].into_iter().for_each(|text| inputs.text(text));
+        let about = About { registry: registry.host_and_port(), source: source.to_owned(), place };
+        // Whoever waits has joined later, and must still have time to fetch.
+        let timeout = self.config.as_ref().map_or(super::DEFAULT_TIMEOUT, |config| config.timeout);
+        let patience = if rule.source.mints() { MINT_LIMIT } else { timeout / 2 };
+        let (patience, idle) = (millis(patience), millis(self.agent().idle_timeout));
+        Some(Want { key: inputs.finish(), about, patience, idle })
+    }
+
+    /// Asks the agent first; where there is none, the source alone.
+    pub(super) async fn shared(
+        &self,
+        rule: &Rule,
+        registry: &Registry,
+        want: &Want,
+    ) -> Result<Credential, Error> {
+        let failed = |problem| failure(want, rule, problem);
+        let client = agent::client::connect_or_start(self.environment, self.agent().autostart).await;
+        let client = client.map_err(|why| failed(Problem::new(Kind::Denied, why)))?;
+        let Some(mut client) = client else { return self.direct(rule, registry).await };
+        let limit = self.deadline();
+        let turn = tokio::time::timeout_at(limit.at().into(), client.want(want)).await;
+        match turn.map_err(|_| failed(limit.problem()))? {
+            Some(Turn::Kept(login)) => {
+                log::event(|| format!("{registry}: the agent has it"));
+                Ok(Credential { username: login.username, secret: login.secret, lease: None })
+            }
+            Some(Turn::Failed(remembered)) => Err(failed(problem(remembered))),
+            Some(Turn::Fetch) => self.fetched(rule, registry, want, client).await,
+            None => {
+                log::event(|| "the agent does not answer: going on without it".to_owned());
+                let credential = self.direct(rule, registry).await?;
+                Ok(self.handed_over(rule, want, credential).await)
+            }
+        }
+    }
+
+    /// Fetches, and tells the agent how it went.
+    async fn fetched(
+        &self,
+        rule: &Rule,
+        registry: &Registry,
+        want: &Want,
+        mut client: Client,
+    ) -> Result<Credential, Error> {
+        match self.direct(rule, registry).await {
+            Ok(credential) => {
+                let taken = client.have(want, self.brought(rule, &credential)).await;
+                // What the agent has taken it also gives back.
+                Ok(if taken { Credential { lease: None, ..credential } } else { credential })
+            }
+            Err(Error::Failed(own)) => {
+                let Problem { kind, cause, hint, proxy } = own.problem.clone();
+                let told = Failed { key: want.key.clone(), kind, cause, hint, proxy };
+                match client.failed(told).await {
+                    Some(Turn::Kept(login)) => {
+                        log::event(|| format!("{own}: the agent's one is still good"));
+                        Ok(Credential { username: login.username, secret: login.secret, lease: None })
+                    }
+                    _ => Err(Error::Failed(own)),
+                }
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// A lease that was made while the agent did not answer: it may take it all the same.
+    async fn handed_over(&self, rule: &Rule, want: &Want, credential: Credential) -> Credential {
+        if credential.lease.is_none() {
+            return credential;
+        }
+        let handing = async {
+            let mut client = Client::connect(self.environment).await.ok()??;
+            client.have(want, self.brought(rule, &credential)).await.then_some(())
+        };
+        match tokio::time::timeout(AGENT_LIMIT, handing).await {
+            Ok(Some(())) => Credential { lease: None, ..credential },
+            _ => credential,
+        }
+    }
+
+    fn brought(&self, rule: &Rule, credential: &Credential) -> Brought {
+        let lease = credential.lease.as_ref().map(|lease| Leased {
+            id: lease.id.clone(),
+            duration: lease.duration,
+            is_renewable: lease.is_renewable,
+            holder: lease.holder.clone(),
+        });
+        Brought {
+            username: credential.username.clone(),
+            secret: credential.secret.clone(),
+            expires: None,
+            ttl: self.agent().ttl,
+            cap: rule.ttl,
+            lease,
+        }
+    }
+
+    fn agent(&self) -> Agent {
+        self.config.as_ref().map(|config| config.agent).unwrap_or_default()
+    }
+}
+
+fn problem(failed: Failed) -> Problem {
+    let Failed { kind, cause, hint, proxy, .. } = failed;
+    Problem { kind, cause, hint, proxy }
+}
+
+fn failure(want: &Want, rule: &Rule, problem: Problem) -> Error {
+    Error::Failed(Failure { source: rule.source.name(), place: want.about.place.clone(), problem })
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
