@@ -1,6 +1,6 @@
 //! Words and flags; nothing runs here.
 
-use crate::commands::{DETACHED, Word};
+use crate::commands::{DETACHED, FOR, Kind, Word};
 use crate::protocol::Verb;
 
 /// What the command line asks for.
@@ -16,9 +16,16 @@ pub enum Command {
     Protocol(Verb),
     /// A line that cannot be taken, and why; empty where nothing was said.
     Usage(String),
+    /// Words after `run` that cannot be taken, and why.
+    RunUsage(String),
+    /// Run a command, with an agent of its own.
+    Run(Vec<String>),
     /// Name, package and version.
     Version,
 }
+
+/// What to do where the words after `run` cannot be taken.
+pub const RUN_USAGE: &str = "Usage: docker-credential-lease run -- COMMAND [ARGUMENT…]";
 
 /// What to do where the words after `agent` cannot be taken.
 pub const AGENT_USAGE: &str =
@@ -57,6 +64,8 @@ Usage: docker-credential-lease <store|get|erase|list|version>
            $ docker-credential-lease agent status       what is kept, never a secret (--json)
            $ docker-credential-lease agent flush ghcr.io
            $ docker-credential-lease agent stop
+  run      run a command with an agent and a Docker config of its own; everything is given back at its end
+           $ docker-credential-lease run -- docker compose pull
 
 Name it for docker in ~/.docker/config.json:     { \"credsStore\": \"lease\" }
 Name it for podman, skopeo and buildah in auth.json: { \"credHelpers\": { \"docker.io\": \"lease\" } }
@@ -74,6 +83,16 @@ pub fn parse(arguments: &[String]) -> Command {
     {
         return agent(words);
     }
+    if let Some((first, words)) = arguments.split_first()
+        && first == "run"
+    {
+        return match words {
+            [dashes, command @ ..] if dashes == "--" && !command.is_empty() => Command::Run(command.to_vec()),
+            [help] if matches!(help.as_str(), "--help" | "-h") => Command::Help,
+            [program, ..] if !program.starts_with('-') => Command::Run(words.to_vec()),
+            _ => Command::RunUsage(format!("cannot take: run {}", words.join(" "))),
+        };
+    }
     let [action] = arguments else { return Command::Usage(String::new()) };
     match action.as_str() {
         "--help" | "-h" => Command::Help,
@@ -89,8 +108,9 @@ pub fn parse(arguments: &[String]) -> Command {
 fn agent(words: &[String]) -> Command {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let word = match words.as_slice() {
-        [] => Word::Run { detached: false },
-        [DETACHED] => Word::Run { detached: true },
+        [] => Word::Run(Kind::Foreground),
+        [DETACHED] => Word::Run(Kind::Detached),
+        [FOR, folder] => Word::Run(Kind::For(folder.into())),
         ["--detach"] => Word::Detach,
         ["--help" | "-h"] => return Command::Help,
         ["flush", registries @ ..] if registries.iter().all(|word| !word.starts_with('-')) => {

@@ -1,10 +1,13 @@
 //! Commands: what is started by a word that is not the protocol's; each says what to print and how it ends.
 
 mod agent;
+mod run;
 
 pub use agent::{Word, run as agent};
+pub use run::run;
 
-pub(crate) use crate::agent::life::DETACHED;
+pub use crate::agent::life::Kind;
+pub(crate) use crate::agent::life::{DETACHED, FOR};
 
 /// What a command ends in.
 #[derive(Default)]

@@ -13,6 +13,7 @@ use crate::credential::{Credential, Lease};
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Error, Failure};
+use crate::fallback::Fallback;
 use crate::registry::Registry;
 use crate::resolve::{self, Bounds};
 use signals::{Interruption, held_back, signals};
@@ -28,6 +29,15 @@ pub struct Session<'a> {
     started: Instant,
     /// The config, or what is wrong with it: a look-up that asks no rule does not need it.
     config: Result<Config, String>,
+}
+
+/// Registries with their users.
+#[derive(Default)]
+pub struct Named {
+    /// What rules gave.
+    pub of_rules: Vec<(String, String)>,
+    /// Logins that no rule is for.
+    pub logins: Vec<(String, String)>,
 }
 
 impl<'a> Session<'a> {
@@ -103,8 +113,21 @@ impl<'a> Session<'a> {
         let _ = block_on(resolve::give_back(lease));
     }
 
-    /// The login that the agent keeps for a registry that no rule is for.
-    pub fn recall(&self, registry: &Registry) -> Option<Credential> {
+    /// What there is for a registry that no rule is for: a login that the agent keeps, else the user's own.
+    pub fn without_rule(&self, registry: &Registry, asked: &str) -> Option<Credential> {
+        self.recall(registry).or_else(|| {
+            let fallback = Fallback::find(self.environment)?;
+            block_on(fallback.get(registry, asked, self.deadline())).ok()?
+        })
+    }
+
+    /// Registries and users of the user's own logins, inside `run`.
+    pub fn fallback_list(&self) -> Vec<(String, String)> {
+        let found = Fallback::find(self.environment);
+        found.and_then(|fallback| block_on(fallback.list()).ok()).unwrap_or_default()
+    }
+
+    fn recall(&self, registry: &Registry) -> Option<Credential> {
         let said = Said { recall: Some(registry.host_and_port()), ..Said::default() };
         let login = self.tell(said)?.kept?;
         Some(Credential { username: login.username, secret: login.secret, lease: None })
@@ -126,13 +149,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Registry and user of everything that the agent keeps: of rules, and of logins that no rule is for.
-    pub fn kept(&self) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    /// Whom the agent keeps something for.
+    pub fn kept(&self) -> Named {
         let logins = self.tell(Said { logins: true, ..Said::default() }).and_then(|told| told.logins);
-        let Some(logins) = logins else { return (Vec::new(), Vec::new()) };
+        let Some(logins) = logins else { return Named::default() };
         let status = self.tell(Said { status: true, ..Said::default() }).and_then(|told| told.status);
         let listed = status.map(|status| status.credentials).unwrap_or_default();
-        (listed.into_iter().map(|one| (one.registry, one.username)).collect(), logins)
+        Named { of_rules: listed.into_iter().map(|one| (one.registry, one.username)).collect(), logins }
     }
 
     /// Says one thing to the agent, and hears its answer; `None` where none runs.

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{self, ExitCode};
 use std::time::{Duration, Instant};
 
-use docker_credential_lease::cli::{self, AGENT_USAGE, Command, HELP, USAGE, VERSION};
+use docker_credential_lease::cli::{self, AGENT_USAGE, Command, HELP, RUN_USAGE, USAGE, VERSION};
 use docker_credential_lease::commands::{self, Outcome};
 use docker_credential_lease::environment::{self, Environment};
 use docker_credential_lease::error::{one_line, shorten};
@@ -31,14 +31,13 @@ fn main() -> ExitCode {
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     match cli::parse(&arguments) {
         Command::Agent(word) => tell(&commands::agent(&word, &environment)),
-        Command::AgentUsage(why) => {
-            let why = shorten(&one_line(&why), 200);
-            tell(&Outcome {
-                err: format!("docker-credential-lease: {why}\n{AGENT_USAGE}\n"),
-                ..Outcome::default()
-            });
-            ExitCode::from(2)
+        Command::AgentUsage(why) => misused(&why, AGENT_USAGE),
+        Command::Run(words) => {
+            let (code, err) = commands::run(&words, &environment);
+            let _ = io::stderr().write_all(err.as_bytes());
+            ExitCode::from(code)
         }
+        Command::RunUsage(why) => misused(&why, RUN_USAGE),
         Command::Help => say(HELP, true),
         Command::Protocol(verb) => serve(verb, &environment, started),
         Command::Usage(why) if why.is_empty() => say(&format!("{USAGE}\n"), false),
@@ -76,6 +75,13 @@ fn without_empty_variables() {
     }
     // It only comes back where it failed.
     let _ = anew.exec();
+}
+
+/// Says on stderr what cannot be taken, and what can.
+fn misused(why: &str, usage: &str) -> ExitCode {
+    let why = shorten(&one_line(why), 200);
+    let _ = writeln!(io::stderr(), "docker-credential-lease: {why}\n{usage}");
+    ExitCode::from(2)
 }
 
 /// Prints what a command ended in.

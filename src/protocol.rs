@@ -109,7 +109,7 @@ fn get(asked: &str, output: &mut dyn Write, session: &Session<'_>) -> Result<io:
     let Asked::Registry(registry) = Asked::parse(asked) else { return Err(Error::NotFound) };
     let Some(rule) = rule_for(&registry, session)? else {
         log::event(|| format!("{registry}: no rule"));
-        let credential = session.recall(&registry).ok_or(Error::NotFound)?;
+        let credential = session.without_rule(&registry, asked).ok_or(Error::NotFound)?;
         return Ok(write_found(output, asked, &credential));
     };
     let credential = session.fetch(rule, &registry).map_err(|error| resolve::soften(rule, error))?;
@@ -242,8 +242,8 @@ fn list(output: &mut dyn Write, session: &Session<'_>) -> Result<io::Result<()>,
         ListKeys::Url if registry == HUB => HUB_URL.to_owned(),
         _ => registry,
     };
-    let (of_rules, logins) = session.kept();
-    for (registry, username) in of_rules {
+    let kept = session.kept();
+    for (registry, username) in kept.of_rules {
         // Only what no table says.
         named.entry(key(registry)).and_modify(|known| {
             if known.is_empty() {
@@ -251,7 +251,10 @@ fn list(output: &mut dyn Write, session: &Session<'_>) -> Result<io::Result<()>,
             }
         });
     }
-    named.extend(logins.into_iter().map(|(registry, username)| (key(registry), username)));
+    for (registry, username) in session.fallback_list() {
+        named.entry(registry).or_insert(username);
+    }
+    named.extend(kept.logins.into_iter().map(|(registry, username)| (key(registry), username)));
     Ok(write_line(output, &named))
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, Rlimit};
+use tokio::io::AsyncReadExt;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,10 +20,23 @@ use crate::environment::Environment;
 
 /// The word that starts an agent in a session of its own.
 pub(crate) const DETACHED: &str = "--detached";
+/// The word that starts one for a command, whose folder follows.
+pub(crate) const FOR: &str = "--for";
 /// How long a new agent may take until its socket answers.
 const START_LIMIT: Duration = Duration::from_secs(5);
 /// What an agent is started with: where its socket is, and nothing that could hold a secret.
 const VARIABLES: [&str; 5] = ["HOME", "PATH", "TMPDIR", "XDG_RUNTIME_DIR", VARIABLE];
+
+/// Whom an agent is for.
+#[derive(Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Whoever asks, in a session of its own, until nobody does.
+    Detached,
+    /// A command: it ends with whoever holds its stdin, and takes this folder with it.
+    For(PathBuf),
+    /// Whoever asks, in the foreground, until nobody does.
+    Foreground,
+}
 
 /// A socket that is ours alone until it is dropped.
 struct Own {
@@ -37,8 +51,8 @@ struct Own {
 ///
 /// # Errors
 /// The socket cannot be had: the sentence.
-pub(crate) fn run(environment: &Environment, is_detached: bool) -> Result<Option<Vec<String>>, String> {
-    if is_detached {
+pub(crate) fn run(environment: &Environment, kind: &Kind) -> Result<Option<Vec<String>>, String> {
+    if *kind != Kind::Foreground {
         // Whoever started us may close its terminal: that is not for us.
         let _ = rustix::process::setsid();
     }
@@ -52,10 +66,15 @@ pub(crate) fn run(environment: &Environment, is_detached: bool) -> Result<Option
             UnixListener::from_std(listener)
         });
         let listener = listener.map_err(|error| format!("the socket cannot be used: {error}"))?;
-        Ok::<_, String>(server::serve(listener, ended()).await)
+        let idles = !matches!(kind, Kind::For(_));
+        Ok::<_, String>(server::serve(listener, idles, ended(kind)).await)
     })?;
     runtime.shutdown_background();
     drop(own);
+    if let Kind::For(folder) = kind {
+        // Links in it are removed, not followed. Whoever started us does the same, if it still can.
+        let _ = fs::remove_dir_all(folder);
+    }
     Ok(Some(left))
 }
 
@@ -143,14 +162,31 @@ fn keep_memory_private() {
     let _ = rustix::process::setrlimit(Resource::Core, none);
 }
 
-async fn ended() {
+/// A signal, or the end of whoever holds our stdin.
+async fn ended(kind: &Kind) {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return std::future::pending().await;
     };
+    let alone = async {
+        match kind {
+            Kind::For(_) => until_stdin_ends().await,
+            Kind::Detached | Kind::Foreground => std::future::pending().await,
+        }
+    };
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        () = alone => {}
     }
+}
+
+/// Nobody writes to it: it can be read once its other end is closed, by whatever ended its holder.
+async fn until_stdin_ends() {
+    let stdin = rustix::stdio::stdin();
+    let Ok(stdin) = stdin.try_clone_to_owned() else { return };
+    let Ok(mut stdin) = tokio::net::unix::pipe::Receiver::from_owned_fd(stdin) else { return };
+    let mut byte = [0; 1];
+    while matches!(stdin.read(&mut byte).await, Ok(1..)) {}
 }

@@ -35,6 +35,8 @@ struct Agent {
     /// Where it listens, for people.
     socket: String,
     started: Instant,
+    /// Whether it ends when nobody asks any more.
+    idles: bool,
     asked: Cell<Instant>,
     idle: Cell<Duration>,
     end: Notify,
@@ -42,7 +44,11 @@ struct Agent {
 
 /// Answers on the socket until somebody says stop, `ended` comes or nobody asks any more; then gives everything back.
 /// What could not be, in sentences.
-pub(crate) async fn serve(listener: UnixListener, ended: impl Future<Output = ()>) -> Vec<String> {
+pub(crate) async fn serve(
+    listener: UnixListener,
+    idles: bool,
+    ended: impl Future<Output = ()>,
+) -> Vec<String> {
     let socket = listener.local_addr().ok();
     let socket = socket.as_ref().and_then(|address| address.as_pathname());
     let socket = socket.map(|path| path.display().to_string()).unwrap_or_default();
@@ -51,6 +57,7 @@ pub(crate) async fn serve(listener: UnixListener, ended: impl Future<Output = ()
         keeper: RefCell::new(Keeper::new()),
         logins: RefCell::default(),
         socket,
+        idles,
         started: now,
         asked: Cell::new(now),
         idle: Cell::new(DEFAULT_IDLE),
@@ -101,7 +108,7 @@ impl Agent {
             for (key, lease) in self.keeper.borrow().to_renew(now) {
                 tokio::task::spawn_local(Rc::clone(&self).renew(key, lease));
             }
-            if self.asked.get().elapsed() >= self.idle.get() {
+            if self.idles && self.asked.get().elapsed() >= self.idle.get() {
                 return;
             }
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::agent::client::Client;
-use crate::agent::life;
+use crate::agent::life::{self, Kind};
 use crate::agent::line::{Listed, Said, Told};
 use crate::commands::Outcome;
 use crate::environment::Environment;
@@ -19,11 +19,8 @@ pub enum Word {
     Detach,
     /// Forget these registries, or all.
     Flush(Vec<String>),
-    /// Be one, in a session of its own if `detached`.
-    Run {
-        /// Whether it was started by another process of ours.
-        detached: bool,
-    },
+    /// Be one.
+    Run(Kind),
     /// Tell what is kept, as JSON or in lines.
     Status {
         /// Whether as JSON.
@@ -38,14 +35,14 @@ pub fn run(word: &Word, environment: &Environment) -> Outcome {
     match word {
         Word::Detach => detach(environment),
         Word::Flush(registries) => flush(registries, environment),
-        Word::Run { detached } => be(environment, *detached),
+        Word::Run(kind) => be(environment, kind),
         Word::Status { json } => status(environment, *json),
         Word::Stop => stop(environment),
     }
 }
 
-fn be(environment: &Environment, is_detached: bool) -> Outcome {
-    match life::run(environment, is_detached) {
+fn be(environment: &Environment, kind: &Kind) -> Outcome {
+    match life::run(environment, kind) {
         Ok(Some(left)) if left.is_empty() => Outcome::done(""),
         Ok(Some(left)) => Outcome { err: lines(&left), success: true, ..Outcome::default() },
         Ok(None) => Outcome::done("an agent runs already\n"),

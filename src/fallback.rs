@@ -1,0 +1,115 @@
+//! Fallback: what the user's own Docker config holds for a registry that no rule is for, inside `run`.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use aws_smithy_types::base64;
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+use serde_json::Value;
+
+use crate::credential::Credential;
+use crate::deadline::Deadline;
+use crate::environment::Environment;
+use crate::file::{self, Owner};
+use crate::helper::Helper;
+use crate::log;
+use crate::registry::{Asked, Registry};
+
+/// Names the folder of the user's own `config.json`.
+pub const VARIABLE: &str = "DOCKER_CREDENTIAL_LEASE_FALLBACK";
+/// How long its `credsStore` may take to name all that it has.
+const LIST_LIMIT: Duration = Duration::from_secs(2);
+const SIZE_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// The user's own `config.json`.
+pub struct Fallback<'e> {
+    environment: &'e Environment,
+    config: Value,
+}
+
+impl<'e> Fallback<'e> {
+    /// Reads it; `None` outside of `run`, or where there is none.
+    pub fn find(environment: &'e Environment) -> Option<Self> {
+        let path = environment.path(VARIABLE)?.join("config.json");
+        let config = read(&path)?;
+        Some(Self { environment, config })
+    }
+
+    /// A login that stands in it, else what its `credsStore` has.
+    pub async fn get(&self, registry: &Registry, asked: &str, until: Deadline) -> Option<Credential> {
+        if let Some(credential) = self.inline(registry) {
+            return Some(credential);
+        }
+        match self.store()?.get(asked, until).await {
+            Ok(found) => {
+                found.map(|found| Credential { username: found.username, secret: found.secret, lease: None })
+            }
+            Err(why) => {
+                log::event(|| why);
+                None
+            }
+        }
+    }
+
+    /// Users by what clients ask for: of its logins, and of its `credsStore`.
+    pub async fn list(&self) -> Vec<(String, String)> {
+        let until = Deadline::new(Instant::now(), LIST_LIMIT);
+        let mut named = match self.store() {
+            Some(store) => store.list(until).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        for (key, entry) in self.auths() {
+            if let Some(credential) = login(entry) {
+                named.push((key.clone(), credential.username));
+            }
+        }
+        named
+    }
+
+    fn inline(&self, registry: &Registry) -> Option<Credential> {
+        let is_it = |key: &str| match Asked::parse(key) {
+            Asked::Registry(own) => own.host_and_port() == registry.host_and_port(),
+            _ => false,
+        };
+        self.auths().filter(|(key, _)| is_it(key)).find_map(|(_, entry)| login(entry))
+    }
+
+    fn auths(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.config["auths"].as_object().into_iter().flatten()
+    }
+
+    fn store(&self) -> Option<Helper> {
+        Helper::named(self.config["credsStore"].as_str()?, self.environment)
+    }
+}
+
+/// The file as JSON; a file that is none is told in the log.
+pub(crate) fn read(path: &std::path::Path) -> Option<Value> {
+    let text = Zeroizing::new(file::read_text(path, Owner::Anyone, SIZE_LIMIT).ok()?);
+    match serde_json::from_str(&text) {
+        Ok(config @ Value::Object(_)) => Some(config),
+        _ => {
+            log::event(|| format!("{} is no JSON object", path.display()));
+            None
+        }
+    }
+}
+
+/// The user's own folder of Docker's config.
+pub(crate) fn docker_folder(environment: &Environment) -> Option<PathBuf> {
+    environment.path("DOCKER_CONFIG").or_else(|| Some(environment.home()?.join(".docker")))
+}
+
+/// A login as `config.json` has it: user and password in base64, or an identity token.
+fn login(entry: &Value) -> Option<Credential> {
+    if let Some(token) = entry["identitytoken"].as_str().filter(|token| !token.is_empty()) {
+        let secret = SecretString::from(token);
+        return Some(Credential { username: "<token>".to_owned(), secret, lease: None });
+    }
+    let auth = entry["auth"].as_str().filter(|auth| !auth.is_empty())?;
+    let bytes = Zeroizing::new(base64::decode(auth).ok()?);
+    let text = std::str::from_utf8(&bytes).ok()?.trim_end_matches('\0');
+    let (username, secret) = text.split_once(':')?;
+    Some(Credential { username: username.to_owned(), secret: SecretString::from(secret), lease: None })
+}
