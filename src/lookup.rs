@@ -72,9 +72,9 @@ impl<'a> Session<'a> {
     /// As [`resolve::credential`]; a mint during which a signal came is given back and is one too.
     pub fn fetch(&self, rule: &Rule, registry: &Registry) -> Result<Credential, Error> {
         block_on(async {
-            match self.want(rule, registry) {
-                Some(want) => self.shared(rule, registry, &want).await,
-                None => self.direct(rule, registry).await,
+            match rule.source.is_kept() {
+                true => self.shared(rule, registry).await,
+                false => self.direct(rule, registry).await,
             }
         })?
     }

@@ -85,8 +85,15 @@ pub(crate) async fn serve(
                 () = agent.end.notified() => {}
                 () = ended => {}
             }
-            let leases = agent.keeper.borrow_mut().flush(&[]);
-            give_back(leases).await.into_iter().map(|(_, why)| why).collect()
+            let mut left = Vec::new();
+            loop {
+                // What somebody brings meanwhile goes back too.
+                let leases = agent.keeper.borrow_mut().flush(&[]);
+                if leases.is_empty() {
+                    return left;
+                }
+                left.extend(give_back(leases).await.into_iter().map(|(_, why)| why));
+            }
         })
         .await
 }

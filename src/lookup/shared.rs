@@ -13,33 +13,30 @@ use crate::registry::Registry;
 use crate::{agent, log};
 
 impl Session<'_> {
-    /// What to ask the agent; `None` for a rule whose answers it never keeps.
-    pub(super) fn want(&self, rule: &Rule, registry: &Registry) -> Option<Want> {
+    /// What to ask the agent.
+    fn want(&self, rule: &Rule, registry: &Registry) -> Want {
         let mut inputs = Inputs::new();
-        let (source, place) = (rule.source.name(), rule.source.place(registry)?);
-        if !rule.source.depends_on(self.environment, &mut inputs) {
-            return None;
-        }
+        let (source, place) = (rule.source.name(), rule.source.place(registry).unwrap_or_default());
+        rule.source.depends_on(self.environment, &mut inputs);
         [source, &place, &rule.stated].into_iter().for_each(|text| inputs.text(text));
         let about = About { registry: registry.host_and_port(), source: source.to_owned(), place };
         // Whoever waits has joined later, and must still have time to fetch.
         let timeout = self.config.as_ref().map_or(super::DEFAULT_TIMEOUT, |config| config.timeout);
         let patience = if rule.source.mints() { MINT_LIMIT } else { timeout / 2 };
         let (patience, idle) = (millis(patience), millis(self.agent().idle_timeout));
-        Some(Want { key: inputs.finish(), about, patience, idle })
+        Want { key: inputs.finish(), about, patience, idle }
     }
 
     /// Asks the agent first; where there is none, the source alone.
-    pub(super) async fn shared(
-        &self,
-        rule: &Rule,
-        registry: &Registry,
-        want: &Want,
-    ) -> Result<Credential, Error> {
-        let failed = |problem| failure(want, rule, problem);
+    pub(super) async fn shared(&self, rule: &Rule, registry: &Registry) -> Result<Credential, Error> {
+        let failed = |problem| {
+            let place = rule.source.place(registry).unwrap_or_default();
+            Error::Failed(Failure { source: rule.source.name(), place, problem })
+        };
         let client = agent::client::connect_or_start(self.environment, self.agent().autostart).await;
         let client = client.map_err(|why| failed(Problem::new(Kind::Denied, why)))?;
         let Some(mut client) = client else { return self.direct(rule, registry).await };
+        let want = &self.want(rule, registry);
         let limit = self.deadline();
         let turn = tokio::time::timeout_at(limit.at().into(), client.want(want)).await;
         match turn.map_err(|_| failed(limit.problem()))? {
@@ -126,10 +123,6 @@ impl Session<'_> {
 fn problem(failed: Failed) -> Problem {
     let Failed { kind, cause, hint, proxy, .. } = failed;
     Problem { kind, cause, hint, proxy }
-}
-
-fn failure(want: &Want, rule: &Rule, problem: Problem) -> Error {
-    Error::Failed(Failure { source: rule.source.name(), place: want.about.place.clone(), problem })
 }
 
 fn millis(time: Duration) -> u64 {

@@ -7,6 +7,7 @@ use crate::ask::Ask;
 use crate::credential::Credential;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
+use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
 use crate::registry::Registry;
 
@@ -87,6 +88,12 @@ impl Source for Env {
             Self::Named { username: Username::Variable(name), .. } => environment.get(name),
         }
     }
+
+    fn is_kept(&self) -> bool {
+        false
+    }
+
+    fn depends_on(&self, _: &Environment, _: &mut Inputs) {}
 
     fn is_listed(&self, environment: &Environment) -> bool {
         matches!(self.read(environment), Ok(Some(_)))

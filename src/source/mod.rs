@@ -85,10 +85,13 @@ pub trait Source {
         false
     }
 
-    /// Adds everything that the answer depends on, but the rule itself; `false` where the agent never keeps it.
-    fn depends_on(&self, _environment: &Environment, _inputs: &mut Inputs) -> bool {
-        false
+    /// Whether the agent may keep its answers: not where asking costs nothing.
+    fn is_kept(&self) -> bool {
+        true
     }
+
+    /// Adds everything that the answer depends on, but the rule itself.
+    fn depends_on(&self, environment: &Environment, inputs: &mut Inputs);
 
     /// Whether the place of the password differs from host to host.
     fn is_per_host(&self) -> bool {

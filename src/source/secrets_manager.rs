@@ -73,9 +73,8 @@ impl Source for SecretsManager {
         Box::pin(async { self.fetch(ask).await.map(Some) })
     }
 
-    fn depends_on(&self, environment: &Environment, inputs: &mut Inputs) -> bool {
+    fn depends_on(&self, environment: &Environment, inputs: &mut Inputs) {
         self.aws.depends_on(environment, inputs);
-        true
     }
 
     fn is_per_host(&self) -> bool {

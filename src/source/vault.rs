@@ -95,9 +95,8 @@ impl Source for Vault {
         self.method != Verb::Get
     }
 
-    fn depends_on(&self, environment: &Environment, inputs: &mut Inputs) -> bool {
+    fn depends_on(&self, environment: &Environment, inputs: &mut Inputs) {
         self.connection.depends_on(environment, inputs);
-        true
     }
 
     fn logs_in(&self) -> bool {
