@@ -30,6 +30,15 @@ use crate::log;
 
 /// The variables that name a region, in the SDK's own order.
 const REGION_VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+/// The variables that name files which the SDK reads.
+const FILE_VARIABLES: [&str; 6] = [
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CA_BUNDLE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "SSL_CERT_FILE",
+];
 /// The role of a job or pod that comes with an identity token.
 const ROLE_VARIABLE: &str = "AWS_ROLE_ARN";
 
@@ -140,13 +149,14 @@ impl Connection {
         inputs.beginning_with(environment, "AWS_");
         inputs.variables(environment, PROXY_VARIABLES.into_iter().chain(["SSL_CERT_FILE", "SSL_CERT_DIR"]));
         inputs.variables(environment, ["HOME", "PATH"]);
-        let stated = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE"];
-        let stated = stated.iter().filter_map(|name| environment.path(name));
-        let home = environment
-            .home()
-            .into_iter()
-            .flat_map(|home| [home.join(".aws/config"), home.join(".aws/credentials")]);
-        for file in stated.chain(home).chain(self.ca_cert.clone()) {
+        let stated = FILE_VARIABLES.iter().filter_map(|name| environment.path(name));
+        let folder = environment.home().map(|home| home.join(".aws")).into_iter();
+        let home = folder.clone().flat_map(|folder| [folder.join("config"), folder.join("credentials")]);
+        // `aws sso login` writes here.
+        let cache = folder.flat_map(|folder| folder.join("sso/cache").read_dir()).flatten().flatten();
+        let mut cache: Vec<PathBuf> = cache.map(|entry| entry.path()).collect();
+        cache.sort();
+        for file in stated.chain(home).chain(cache).chain(self.ca_cert.clone()) {
             inputs.file(&file);
         }
         if let Login::WebIdentity(token) = &self.login {

@@ -68,6 +68,8 @@ impl Client {
                     return Ok(Some(Self { reader: BufReader::new(reader), writer }));
                 }
                 Ok(_) => "another user listens there".to_owned(),
+                // What an agent that was killed left behind.
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => return Ok(None),
                 Err(error) => error.to_string(),
             },
             Err(Distrust::Missing) => "there is none".to_owned(),

@@ -2,8 +2,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,10 @@ pub(crate) const DETACHED: &str = "--detached";
 pub(crate) const FOR: &str = "--for";
 /// How long a new agent may take until its socket answers.
 const START_LIMIT: Duration = Duration::from_secs(5);
+/// How long one that ends may take to give everything back.
+const END_LIMIT: Duration = Duration::from_secs(8);
+/// How the folder of a command's agent is called.
+pub(crate) const FOLDER: &str = "lease-";
 /// What an agent is started with: where its socket is, and nothing that could hold a secret.
 const VARIABLES: [&str; 5] = ["HOME", "PATH", "TMPDIR", "XDG_RUNTIME_DIR", VARIABLE];
 
@@ -71,7 +75,9 @@ pub(crate) fn run(environment: &Environment, kind: &Kind) -> Result<Option<Vec<S
     })?;
     runtime.shutdown_background();
     drop(own);
-    if let Kind::For(folder) = kind {
+    if let Kind::For(folder) = kind
+        && is_its_folder(folder, environment)
+    {
         // Links in it are removed, not followed. Whoever started us does the same, if it still can.
         let _ = fs::remove_dir_all(folder);
     }
@@ -115,6 +121,12 @@ pub(crate) async fn start(environment: &Environment) -> Result<bool, String> {
     Err("the agent did not come up in time; hint: run `agent` to see why".to_owned())
 }
 
+/// Whether it is a folder that was made for a command and its socket.
+fn is_its_folder(folder: &Path, environment: &Environment) -> bool {
+    let is_named = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(FOLDER));
+    is_named && Place::find(environment).socket.parent() == Some(folder)
+}
+
 impl Own {
     fn take(environment: &Environment) -> Result<Option<Self>, String> {
         if let Some(listener) = listenfd::ListenFd::from_env().take_unix_listener(0).ok().flatten() {
@@ -128,13 +140,21 @@ impl Own {
         lock.push(".lock");
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock);
         let lock = lock.map_err(|error| told("lock", error))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Ok(None);
+        let limit = Instant::now() + END_LIMIT;
+        while flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            // One that is still giving back does not listen any more: its place is free in a moment.
+            if std::os::unix::net::UnixStream::connect(&socket).is_ok() || Instant::now() > limit {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
-        // Whoever had it is gone, or the lock would be held: what is left there is nobody's.
-        match fs::remove_file(&socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(told("replace", error)),
-            _ => {}
+        // Whoever had it is gone, or the lock would be held: a socket that is left there is nobody's.
+        match fs::symlink_metadata(&socket) {
+            Ok(left) if left.file_type().is_socket() => {
+                fs::remove_file(&socket).map_err(|error| told("replace", error))?;
+            }
+            Ok(_) => return Err(format!("{} is there and is no socket", socket.display())),
+            Err(_) => {}
         }
         // Closed to others from the first moment: its folder is.
         let listener = std::os::unix::net::UnixListener::bind(&socket);
@@ -164,8 +184,8 @@ fn keep_memory_private() {
 
 /// A signal, or the end of whoever holds our stdin.
 async fn ended(kind: &Kind) {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
     else {
         return std::future::pending().await;
     };
@@ -178,6 +198,7 @@ async fn ended(kind: &Kind) {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
         () = alone => {}
     }
 }

@@ -37,12 +37,15 @@ impl Place {
     /// The variable's, else below the runtime folder, else below the one for temporary files.
     pub(crate) fn find(environment: &Environment) -> Self {
         if let Some(socket) = environment.path(VARIABLE) {
+            // The agent itself stands in another folder.
+            let socket = std::path::absolute(&socket).unwrap_or(socket);
             return Self { socket, is_named: true };
         }
         let folder = match environment.runtime_dir() {
             Some(folder) => folder.join(NAME),
             None => environment.temp_dir().join(format!("{NAME}-{}", geteuid().as_raw())),
         };
+        let folder = std::path::absolute(&folder).unwrap_or(folder);
         Self { socket: folder.join(SOCKET), is_named: false }
     }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use crate::agent::life::FOLDER;
 use crate::environment::Environment;
 
 /// A folder that only its owner may enter.
@@ -16,9 +17,10 @@ impl Folder {
     /// Below the runtime folder, else below the one for temporary files.
     pub(super) fn make(environment: &Environment) -> Result<Self, String> {
         let parent = environment.runtime_dir().unwrap_or_else(|| environment.temp_dir());
+        let parent = std::path::absolute(&parent).unwrap_or(parent);
         loop {
             let name: String = std::iter::repeat_with(fastrand::alphanumeric).take(12).collect();
-            let path = parent.join(format!("lease-{name}"));
+            let path = parent.join(format!("{FOLDER}{name}"));
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Ok(Self { path }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
