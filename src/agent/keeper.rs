@@ -227,6 +227,11 @@ impl<W> Keeper<W> {
         self.old.retain(|held| now.since(&held.since) < held.lease.duration);
     }
 
+    /// Whether somebody is fetching anything.
+    pub(super) fn is_fetching(&self) -> bool {
+        self.entries.values().any(|entry| entry.fetching.is_some())
+    }
+
     /// Everything that is kept.
     pub(super) fn kept(&self) -> impl Iterator<Item = &Kept> {
         self.entries.values().filter_map(|entry| entry.kept.as_deref())

@@ -44,7 +44,7 @@ pub enum Kind {
 
 /// A socket that is ours alone until it is dropped.
 struct Own {
-    listener: std::os::unix::net::UnixListener,
+    listener: Option<std::os::unix::net::UnixListener>,
     /// Removed at the end; `None` where systemd made the socket.
     socket: Option<PathBuf>,
     /// Held for as long as we run: whoever cannot have it is the second one.
@@ -61,14 +61,13 @@ pub(crate) fn run(environment: &Environment, kind: &Kind) -> Result<Option<Vec<S
         let _ = rustix::process::setsid();
     }
     keep_memory_private();
-    let Some(own) = Own::take(environment)? else { return Ok(None) };
+    let Some(mut own) = Own::take(environment)? else { return Ok(None) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     let left = runtime.block_on(async {
-        let listener = own.listener.try_clone().and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            UnixListener::from_std(listener)
-        });
+        // Not a copy: where it is closed nobody may be left waiting in its queue.
+        let listener = own.listener.take().ok_or("there is no socket")?;
+        let listener = listener.set_nonblocking(true).and_then(|()| UnixListener::from_std(listener));
         let listener = listener.map_err(|error| format!("the socket cannot be used: {error}"))?;
         let idles = !matches!(kind, Kind::For(_));
         Ok::<_, String>(server::serve(listener, idles, ended(kind)).await)
@@ -130,7 +129,7 @@ fn is_its_folder(folder: &Path, environment: &Environment) -> bool {
 impl Own {
     fn take(environment: &Environment) -> Result<Option<Self>, String> {
         if let Some(listener) = listenfd::ListenFd::from_env().take_unix_listener(0).ok().flatten() {
-            return Ok(Some(Self { listener, socket: None, _lock: None }));
+            return Ok(Some(Self { listener: Some(listener), socket: None, _lock: None }));
         }
         let place = Place::find(environment);
         place.prepare()?;
@@ -160,7 +159,7 @@ impl Own {
         let listener = std::os::unix::net::UnixListener::bind(&socket);
         let listener = listener.map_err(|error| told("listen at", error))?;
         place.close_to_others().map_err(|error| told("close to others", error))?;
-        Ok(Some(Self { listener, socket: Some(socket), _lock: Some(lock) }))
+        Ok(Some(Self { listener: Some(listener), socket: Some(socket), _lock: Some(lock) }))
     }
 }
 

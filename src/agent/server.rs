@@ -16,12 +16,15 @@ use super::kept::Moment;
 use super::line::{self, Have, Leased, Listed, Login, Said, Status, Told, VERSION};
 use crate::credential::Lease;
 use crate::deadline::Deadline;
+use crate::error::Kind;
 use crate::vault;
 
 /// How long a caller may take to say something.
 const CALLER_LIMIT: Duration = Duration::from_secs(60);
 /// How long is spent on giving one lease back, with all its tries.
 const GIVE_BACK_LIMIT: Duration = Duration::from_secs(5);
+/// How often the end looks whether it is over.
+const FAREWELL_TICK: Duration = Duration::from_millis(5);
 /// How often what is late, run out or due is looked for.
 const TICK: Duration = Duration::from_millis(250);
 /// How long it stays without being asked, unless a caller's config says otherwise.
@@ -40,6 +43,12 @@ struct Agent {
     asked: Cell<Instant>,
     idle: Cell<Duration>,
     end: Notify,
+    /// Whether nobody is kept waiting any more.
+    is_ending: Cell<bool>,
+    /// Who said stop, and is to be told what could not be given back.
+    farewells: RefCell<Vec<oneshot::Sender<Vec<String>>>>,
+    /// How many of them have not been told yet.
+    leaving: Cell<usize>,
 }
 
 /// Answers on the socket until somebody says stop, `ended` comes or nobody asks any more; then gives everything back.
@@ -62,10 +71,13 @@ pub(crate) async fn serve(
         asked: Cell::new(now),
         idle: Cell::new(DEFAULT_IDLE),
         end: Notify::new(),
+        is_ending: Cell::new(false),
+        farewells: RefCell::default(),
+        leaving: Cell::new(0),
     });
     let local = tokio::task::LocalSet::new();
     local
-        .run_until(async {
+        .run_until(async move {
             let accepting = async {
                 let mut next: u64 = 0;
                 loop {
@@ -85,15 +97,9 @@ pub(crate) async fn serve(
                 () = agent.end.notified() => {}
                 () = ended => {}
             }
-            let mut left = Vec::new();
-            loop {
-                // What somebody brings meanwhile goes back too.
-                let leases = agent.keeper.borrow_mut().flush(&[]);
-                if leases.is_empty() {
-                    return left;
-                }
-                left.extend(give_back(leases).await.into_iter().map(|(_, why)| why));
-            }
+            // Whoever asks from now on goes on without an agent.
+            drop(listener);
+            agent.wind_up().await
         })
         .await
 }
@@ -132,6 +138,31 @@ impl Agent {
         }
     }
 
+    /// Gives everything back, also what is on its way; what could not be.
+    async fn wind_up(&self) -> Vec<String> {
+        self.is_ending.set(true);
+        let limit = Deadline::new(Instant::now(), GIVE_BACK_LIMIT);
+        let mut left = Vec::new();
+        loop {
+            let leases = self.keeper.borrow_mut().flush(&[]);
+            let is_empty = leases.is_empty();
+            left.extend(give_back(leases, limit).await.into_iter().map(|(_, why)| why));
+            if limit.is_over() || (is_empty && !self.keeper.borrow().is_fetching()) {
+                break;
+            }
+            tokio::time::sleep(FAREWELL_TICK).await;
+        }
+        for farewell in self.farewells.take() {
+            // One that did not wait is not told.
+            let _ = farewell.send(left.clone());
+        }
+        let told = Instant::now() + TICK;
+        while self.leaving.get() > 0 && Instant::now() < told {
+            tokio::time::sleep(FAREWELL_TICK).await;
+        }
+        left
+    }
+
     /// One caller, until it goes away.
     async fn attend(self: Rc<Self>, stream: UnixStream, who: u64) {
         // Whoever else got this far, root included, is not the one that this agent works for.
@@ -151,12 +182,18 @@ impl Agent {
                 _ => break,
             };
             self.asked.set(Instant::now());
-            let is_last = said.stop;
+            if said.v == VERSION && said.stop {
+                self.farewell(&mut writer).await;
+                break;
+            }
             let told = match said {
                 Said { v, .. } if v != VERSION => {
                     let why =
                         format!("this agent speaks version {VERSION}, not {v}: stop it and start it anew");
                     Told { refused: Some(why), ..Told::default() }
+                }
+                Said { want: Some(_), .. } if self.is_ending.get() => {
+                    Told { refused: Some("it is ending".to_owned()), ..Told::default() }
                 }
                 Said { want: Some(want), .. } => {
                     let (waiter, turn) = oneshot::channel();
@@ -183,17 +220,25 @@ impl Agent {
                 }
                 said => self.others(who, said).await,
             };
-            let written = line::write(&mut writer, &Told { v: VERSION, ..told }).await;
-            if is_last {
-                self.end.notify_one();
-            }
-            if is_last || written.is_err() {
+            if line::write(&mut writer, &Told { v: VERSION, ..told }).await.is_err() {
                 break;
             }
         }
         let now = self.now();
         let turns = self.keeper.borrow_mut().gone(who, now);
         tell(turns);
+    }
+
+    /// Ends the agent, and says what it leaves.
+    async fn farewell(&self, writer: &mut (impl tokio::io::AsyncWrite + Unpin)) {
+        let (farewell, left) = oneshot::channel();
+        self.farewells.borrow_mut().push(farewell);
+        self.leaving.set(self.leaving.get() + 1);
+        self.end.notify_one();
+        let told = Told { v: VERSION, done: true, left: left.await.unwrap_or_default(), ..Told::default() };
+        // One that is gone did not want to know.
+        let _ = line::write(writer, &told).await;
+        self.leaving.set(self.leaving.get() - 1);
     }
 
     async fn others(&self, who: u64, said: Said) -> Told {
@@ -231,17 +276,13 @@ impl Agent {
                 Told { logins: Some(named.collect()), ..Told::default() }
             }
             Said { status: true, .. } => Told { status: Some(self.status()), ..Told::default() },
-            Said { stop: true, .. } => {
-                let leases = self.keeper.borrow_mut().flush(&[]);
-                Told { left: self.hand_back(leases).await, ..done }
-            }
             _ => Told { refused: Some("nothing is asked".to_owned()), ..Told::default() },
         }
     }
 
     /// Gives leases back; what could not be stays listed.
     async fn hand_back(&self, leases: Vec<Held>) -> Vec<String> {
-        let left = give_back(leases).await;
+        let left = give_back(leases, Deadline::new(Instant::now(), GIVE_BACK_LIMIT)).await;
         let mut keeper = self.keeper.borrow_mut();
         left.into_iter()
             .map(|(held, why)| {
@@ -278,8 +319,7 @@ impl Agent {
 }
 
 /// Gives leases back at the same time; those that could not be, each with its sentence.
-async fn give_back(leases: Vec<Held>) -> Vec<(Held, String)> {
-    let until = Deadline::new(Instant::now(), GIVE_BACK_LIMIT);
+async fn give_back(leases: Vec<Held>, until: Deadline) -> Vec<(Held, String)> {
     let tries: Vec<_> = leases
         .into_iter()
         .map(|held| {
@@ -288,7 +328,8 @@ async fn give_back(leases: Vec<Held>) -> Vec<(Held, String)> {
                 loop {
                     match vault::give_back(&lease, until).await {
                         Ok(()) => return None,
-                        Err(problem) if until.left() <= TICK => {
+                        // A policy does not change by asking again.
+                        Err(problem) if problem.kind == Kind::Denied || until.left() <= TICK => {
                             let why =
                                 format!("the lease {} could not be given back: {}", lease.id, problem.cause);
                             return Some((held, why));

@@ -170,7 +170,11 @@ pub(super) async fn revoke_self(
 }
 
 fn refused(refusal: &Refusal) -> Problem {
-    let kind = refusal.state().map_or(Kind::Denied, |(kind, _)| kind);
+    let (kind, _) = refusal.state().unwrap_or(match refusal.status {
+        403 => (Kind::Denied, ""),
+        // The engine could not do it, which may pass.
+        _ => (Kind::Unavailable, ""),
+    });
     refusal.problem(kind, "")
 }
 
