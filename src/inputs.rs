@@ -1,6 +1,7 @@
 //! Inputs: a digest of everything that an answer depends on, so that nobody is given what was fetched for others.
 
 use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use ring::digest::{Context, SHA256};
 use crate::environment::Environment;
 
 /// What is known of them so far.
+#[derive(Clone)]
 pub struct Inputs {
     digest: Context,
 }
@@ -21,8 +23,7 @@ impl Inputs {
 
     /// A text, such as a table of the config; each with its length, so that two never read as one.
     pub fn text(&mut self, text: &str) {
-        self.digest.update(&(text.len() as u64).to_be_bytes());
-        self.digest.update(text.as_bytes());
+        self.bytes(text.as_bytes());
     }
 
     /// The values of variables.
@@ -37,25 +38,36 @@ impl Inputs {
 
     /// All variables whose names begin so.
     pub fn beginning_with(&mut self, environment: &Environment, prefix: &str) {
-        for (name, value) in environment.beginning_with(prefix) {
+        let found = environment.beginning_with(prefix);
+        // How many they are, so that none of them reads as what comes after.
+        self.digest.update(&(found.len() as u64).to_be_bytes());
+        for (name, value) in found {
             self.text(&name);
             self.text(&value);
         }
     }
 
-    /// A file, by what changes when it is written or replaced.
+    /// A file, by what changes when it is written or replaced; its own clock (ctime) too, since tokens are of one length
+    /// and the other time can be set back.
     pub fn file(&mut self, path: &Path) {
-        self.text(&path.to_string_lossy());
+        self.bytes(path.as_os_str().as_bytes());
         let stamp = path.metadata().map(|file| {
             [
                 file.dev(),
                 file.ino(),
                 file.mtime().cast_unsigned(),
                 file.mtime_nsec().cast_unsigned(),
+                file.ctime().cast_unsigned(),
+                file.ctime_nsec().cast_unsigned(),
                 file.size(),
             ]
         });
         self.text(&stamp.map_or_else(|_| "none".to_owned(), |stamp| format!("{stamp:x?}")));
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.digest.update(&(bytes.len() as u64).to_be_bytes());
+        self.digest.update(bytes);
     }
 
     /// The digest, in hexadecimal.
@@ -74,3 +86,6 @@ impl Default for Inputs {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests;
