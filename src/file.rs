@@ -164,7 +164,11 @@ fn folders(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     Ok(folders)
 }
 
-fn judge_folder(folder: &Path, owner: Owner) -> Result<(), FileError> {
+/// Judges a folder: whoever may write to it could replace what stands in it.
+///
+/// # Errors
+/// [`FileError::Unsafe`], or that it cannot be looked at.
+pub fn judge_folder(folder: &Path, owner: Owner) -> Result<(), FileError> {
     let metadata = folder.metadata().map_err(unreadable)?;
     const STICKY: u32 = 0o1000;
     if metadata.mode() & STICKY != 0 || is_mount_point(folder) {
@@ -200,7 +204,7 @@ fn judge_owner(path: &Path, metadata: &Metadata, owner: Owner) -> Result<(), Fil
 }
 
 /// The path as a shell takes it.
-fn quoted(path: &Path) -> String {
+pub fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }

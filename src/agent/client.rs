@@ -1,5 +1,6 @@
 //! Client: how a look-up asks the agent, and hands over what it fetched.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use tokio::io::BufReader;
@@ -68,8 +69,8 @@ impl Client {
                     return Ok(Some(Self { reader: BufReader::new(reader), writer }));
                 }
                 Ok(_) => "another user listens there".to_owned(),
-                // What an agent that was killed left behind.
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => return Ok(None),
+                // An agent that was killed left it: nobody is there to be trusted or not.
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => "there is none".to_owned(),
                 Err(error) => error.to_string(),
             },
             Err(Distrust::Missing) => "there is none".to_owned(),

@@ -92,13 +92,15 @@ pub(crate) async fn start(environment: &Environment) -> Result<bool, String> {
         return Ok(false);
     }
     // The folder's faults are better told here than by a process whose stderr nobody sees.
-    Place::find(environment).prepare()?;
+    let place = Place::find(environment);
+    place.prepare()?;
     let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let set = VARIABLES.iter().filter_map(|name| Some((*name, environment.path(name)?)));
     let child = Command::new(program)
         .args(["agent", DETACHED])
         .env_clear()
         .envs(set)
+        .envs(place.is_named.then_some((VARIABLE, &place.socket)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::geteuid;
 
 use crate::environment::Environment;
+use crate::file::{self, FileError, Owner};
 
 /// Names the socket.
 pub(crate) const VARIABLE: &str = "DOCKER_CREDENTIAL_LEASE_SOCKET";
@@ -37,7 +38,7 @@ impl Place {
     /// The variable's, else below the runtime folder, else below the one for temporary files.
     pub(crate) fn find(environment: &Environment) -> Self {
         if let Some(socket) = environment.path(VARIABLE) {
-            // The agent itself stands in another folder.
+            // An agent that is started in the background stands elsewhere.
             let socket = std::path::absolute(&socket).unwrap_or(socket);
             return Self { socket, is_named: true };
         }
@@ -49,7 +50,7 @@ impl Place {
         Self { socket: folder.join(SOCKET), is_named: false }
     }
 
-    /// Judges folder and socket: both one's own, and nobody else may write to either.
+    /// Judges folder and socket: nobody else may replace the socket, which is one's own.
     ///
     /// # Errors
     /// [`Distrust`], before anything is said to whoever listens there.
@@ -59,7 +60,7 @@ impl Place {
         if !metadata.file_type().is_socket() {
             return Err(Distrust::Unsafe(format!("{} is no socket", self.socket.display())));
         }
-        judge(&self.socket, &metadata)
+        judge_socket(&self.socket, &metadata)
     }
 
     /// Makes the folder, for oneself alone.
@@ -95,13 +96,21 @@ impl Place {
     }
 
     fn judge_folder(&self) -> Result<(), Distrust> {
-        // A link in its place would be followed: what it leads to is judged, and so is who may change it.
         let folder = self.folder();
         let metadata = fs::symlink_metadata(folder).map_err(missing)?;
+        // What it leads to could be judged; who may change the link could not.
+        if metadata.is_symlink() {
+            let hint = format!("set {VARIABLE} to a path in the folder that it leads to");
+            return Err(Distrust::Unsafe(format!("{} is a link; hint: {hint}", folder.display())));
+        }
         if !metadata.is_dir() {
             return Err(Distrust::Unsafe(format!("{} is no folder", folder.display())));
         }
-        judge(folder, &metadata)
+        file::judge_folder(folder, Owner::SelfOrRoot).map_err(|error| match error {
+            FileError::Missing => Distrust::Missing,
+            FileError::Unreadable(why) => Distrust::Unsafe(format!("{}: {why}", folder.display())),
+            FileError::Unsafe { what, mend } => Distrust::Unsafe(format!("{what}; hint: {mend}")),
+        })
     }
 
     fn folder(&self) -> &Path {
@@ -120,15 +129,20 @@ fn missing(error: io::Error) -> Distrust {
     }
 }
 
-fn judge(path: &Path, metadata: &fs::Metadata) -> Result<(), Distrust> {
+/// Judges the socket itself: an agent of root's would not answer us either.
+fn judge_socket(path: &Path, metadata: &fs::Metadata) -> Result<(), Distrust> {
     let own = geteuid().as_raw();
     if metadata.uid() != own {
+        let hint = format!("set {VARIABLE} to a socket of your own");
         let what = format!("{} belongs to user {}, not to user {own}", path.display(), metadata.uid());
-        return Err(Distrust::Unsafe(what));
+        return Err(Distrust::Unsafe(format!("{what}; hint: {hint}")));
     }
     if metadata.mode() & 0o022 != 0 {
-        let what = format!("{} can be written by others; hint: chmod go-w {0}", path.display());
-        return Err(Distrust::Unsafe(what));
+        let what = format!("{} can be written by others", path.display());
+        return Err(Distrust::Unsafe(format!("{what}; hint: chmod go-w {}", file::quoted(path))));
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
