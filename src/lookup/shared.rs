@@ -17,8 +17,10 @@ impl Session<'_> {
     fn want(&self, rule: &Rule, registry: &Registry) -> Want {
         let mut inputs = Inputs::new();
         let (source, place) = (rule.source.name(), rule.source.place(registry).unwrap_or_default());
+        inputs.text(source);
         rule.source.depends_on(self.environment, &mut inputs);
-        [source, &place, &rule.stated].into_iter().for_each(|text| inputs.text(text));
+        [&place, &rule.stated].into_iter().for_each(|text| inputs.text(text));
+        rule.source.fills_in(registry, &mut inputs);
         let about = About { registry: registry.host_and_port(), source: source.to_owned(), place };
         // Whoever waits has joined later, and must still have time to fetch.
         let timeout = self.config.as_ref().map_or(super::DEFAULT_TIMEOUT, |config| config.timeout);

@@ -90,8 +90,11 @@ pub trait Source {
         true
     }
 
-    /// Adds everything that the answer depends on, but the rule itself.
+    /// Adds everything that the answer depends on, but the rule itself and the registry: a login, wherever it is for.
     fn depends_on(&self, environment: &Environment, inputs: &mut Inputs);
+
+    /// Adds what the registry fills in beside the place.
+    fn fills_in(&self, _registry: &Registry, _inputs: &mut Inputs) {}
 
     /// Whether the place of the password differs from host to host.
     fn is_per_host(&self) -> bool {

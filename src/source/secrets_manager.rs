@@ -77,6 +77,12 @@ impl Source for SecretsManager {
         self.aws.depends_on(environment, inputs);
     }
 
+    fn fills_in(&self, registry: &Registry, inputs: &mut Inputs) {
+        if let Username::Secret(template) = &self.username {
+            inputs.text(&template.fill_name(registry).unwrap_or_default());
+        }
+    }
+
     fn is_per_host(&self) -> bool {
         self.secret.uses_host()
     }

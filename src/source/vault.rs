@@ -99,6 +99,12 @@ impl Source for Vault {
         self.connection.depends_on(environment, inputs);
     }
 
+    fn fills_in(&self, registry: &Registry, inputs: &mut Inputs) {
+        if let Some(body) = self.body.as_ref().and_then(|body| body.fill(registry)) {
+            inputs.text(&body.to_string());
+        }
+    }
+
     fn logs_in(&self) -> bool {
         self.connection.logs_in()
     }
