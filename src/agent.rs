@@ -8,5 +8,7 @@ mod keeper;
 mod kept;
 pub(crate) mod life;
 pub(crate) mod line;
+#[cfg(test)]
+mod made;
 pub(crate) mod place;
 pub(crate) mod server;

@@ -1,16 +1,19 @@
 //! Keeper: who has what, who fetches, who waits. It does nothing by itself and has no clock: each call says when it is.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod entry;
+
+pub(super) use entry::Held;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::kept::{Kept, Moment};
-use super::line::{About, Brought, Failed, Leased, Want};
+use super::kept::{Kept, Life, Moment};
+use super::line::{Brought, Failed, Leased, Want};
 use crate::error::Kind;
+use entry::{Entry, Fetching, Renewal};
 
-/// How long a failure is remembered, so that a burst of look-ups is one question.
-const FAILED_FOR: Duration = Duration::from_secs(2);
-/// And a refused login: servers lock a role after five.
+/// How long a refused login is remembered: servers lock a role after five.
 const REFUSED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// Whoever asks, as the server numbers its connections.
@@ -29,61 +32,37 @@ pub(super) type Turns<W> = Vec<(W, Turn)>;
 /// Everything that is kept; `W` is how one who waits is told.
 pub(super) struct Keeper<W> {
     entries: BTreeMap<String, Entry<W>>,
+    /// Logins that were refused, whatever they were for.
+    refused: BTreeMap<String, Refused>,
     /// Leases that are no longer given out, and still to be given back.
     old: Vec<Held>,
 }
 
-/// A lease, and until when it needs giving back.
-#[derive(Clone)]
-pub(super) struct Held {
-    pub(super) about: About,
-    pub(super) username: String,
-    pub(super) lease: Leased,
-    pub(super) since: Moment,
-}
-
-struct Entry<W> {
-    kept: Option<Rc<Kept>>,
-    /// Everything that it was asked for.
+/// A login that was refused.
+struct Refused {
+    failed: Failed,
+    at: Moment,
+    /// Everything that was asked for with it.
     registries: BTreeSet<String>,
-    /// Asked for since its lease was last renewed.
-    is_used: bool,
-    failed: Option<(Failed, Moment)>,
-    fetching: Option<Fetching>,
-    waiting: VecDeque<(Who, W)>,
-}
-
-struct Fetching {
-    who: Who,
-    since: Moment,
-    patience: Duration,
-}
-
-impl<W> Default for Entry<W> {
-    fn default() -> Self {
-        Self {
-            kept: None,
-            registries: BTreeSet::new(),
-            is_used: false,
-            failed: None,
-            fetching: None,
-            waiting: VecDeque::new(),
-        }
-    }
 }
 
 impl<W> Keeper<W> {
     pub(super) fn new() -> Self {
-        Self { entries: BTreeMap::new(), old: Vec::new() }
+        Self { entries: BTreeMap::new(), refused: BTreeMap::new(), old: Vec::new() }
     }
 
     /// Somebody asks; `None`: it waits, and `waiter` will tell it.
     pub(super) fn want(&mut self, who: Who, want: &Want, waiter: W, now: Moment) -> Option<Turn> {
-        let entry = self.entries.entry(want.key.clone()).or_default();
+        let entry = self.entries.entry(want.key.clone()).or_insert_with(|| Entry::new(now));
         entry.is_used = true;
+        (entry.asked, entry.idle) = (now, Duration::from_millis(want.idle));
         entry.registries.insert(want.about.registry.clone());
         if let Some(kept) = entry.kept.as_ref().filter(|kept| kept.is_fresh(now)) {
             return Some(Turn::Kept(Rc::clone(kept)));
+        }
+        if let Some(refused) = self.refused.get_mut(&want.login).filter(|refused| !refused.is_over(now)) {
+            refused.registries.insert(want.about.registry.clone());
+            return Some(Turn::Failed(refused.failed.clone()));
         }
         if let Some(turn) = entry.remembered(now) {
             return Some(turn);
@@ -92,7 +71,7 @@ impl<W> Keeper<W> {
             entry.waiting.push_back((who, waiter));
             return None;
         }
-        entry.fetching = Some(Fetching { who, since: now, patience: Duration::from_millis(want.patience) });
+        entry.fetching = Some(Fetching::new(who, now, Duration::from_millis(want.patience)));
         Some(Turn::Fetch)
     }
 
@@ -106,33 +85,43 @@ impl<W> Keeper<W> {
         jitter: f64,
     ) -> Turns<W> {
         let kept = Rc::new(Kept::new(want.about.clone(), brought, now, jitter));
-        let entry = self.entries.entry(want.key.clone()).or_default();
+        let entry = self.entries.entry(want.key.clone()).or_insert_with(|| Entry::new(now));
+        entry.registries.insert(want.about.registry.clone());
         entry.failed = None;
-        if entry.fetching.as_ref().is_some_and(|fetching| fetching.who == who) {
-            entry.fetching = None;
-        }
-        let before = match kept.is_keepable() {
-            true => entry.kept.replace(Rc::clone(&kept)),
+        self.refused.remove(&want.login);
+        let own = entry.fetching.take_if(|fetching| fetching.who == who);
+        let before = match kept.is_keepable() && !own.is_some_and(|own| own.is_flushed) {
+            true => {
+                entry.renewal = Renewal::Open;
+                entry.kept.replace(Rc::clone(&kept))
+            }
             // Given to those who wait for it and no longer: its lease is still to be given back.
             false => Some(Rc::clone(&kept)),
         };
         let turns =
             entry.waiting.drain(..).map(|(_, waiter)| (waiter, Turn::Kept(Rc::clone(&kept)))).collect();
-        self.old.extend(before.and_then(|before| Held::of(&before)));
+        self.old.extend(before.and_then(|before| entry.held(&before)));
         turns
     }
 
     /// Somebody could not fetch it: what it is told itself, and what the others are.
     pub(super) fn failed(&mut self, who: Who, failed: Failed, now: Moment) -> (Turn, Turns<W>) {
-        let entry = self.entries.entry(failed.key.clone()).or_default();
-        if entry.fetching.as_ref().is_some_and(|fetching| fetching.who == who) {
-            entry.fetching = None;
+        let entry = self.entries.entry(failed.key.clone()).or_insert_with(|| Entry::new(now));
+        let own = entry.instead(&failed, now);
+        entry.fetching.take_if(|fetching| fetching.who == who);
+        if failed.kind == Kind::RefusedLogin {
+            let refused = Refused { failed: failed.clone(), at: now, registries: entry.registries.clone() };
+            self.refused.insert(failed.login.clone(), refused);
         }
-        entry.failed = Some((failed.clone(), now));
-        let turn = |entry: &Entry<W>| entry.remembered(now).unwrap_or(Turn::Failed(failed.clone()));
-        let own = turn(entry);
+        // It was too late, and another one fetches: that one's word counts.
+        if entry.fetching.is_some() {
+            return (own, Vec::new());
+        }
         let waiting: Vec<_> = entry.waiting.drain(..).collect();
-        let turns = waiting.into_iter().map(|(_, waiter)| (waiter, turn(entry))).collect();
+        let turns = waiting.into_iter().map(|(_, waiter)| (waiter, entry.instead(&failed, now))).collect();
+        if failed.kind != Kind::RefusedLogin {
+            entry.failed = Some((failed, now));
+        }
         (own, turns)
     }
 
@@ -160,19 +149,19 @@ impl<W> Keeper<W> {
 
     /// Forgets what is kept for the registries, or everything; the leases behind it are to be given back.
     pub(super) fn flush(&mut self, registries: &[String]) -> Vec<Held> {
-        let named = |registry: &String| registries.is_empty() || registries.contains(registry);
+        let is_named = |asked: &BTreeSet<String>| {
+            registries.is_empty() || registries.iter().any(|registry| asked.contains(registry))
+        };
         let mut leases = Vec::new();
-        for entry in self.entries.values_mut().filter(|entry| entry.registries.iter().any(named)) {
-            leases.extend(entry.kept.take().and_then(|kept| Held::of(&kept)));
+        for entry in self.entries.values_mut().filter(|entry| is_named(&entry.registries)) {
+            leases.extend(entry.kept.take().and_then(|kept| entry.held(&kept)));
             entry.failed = None;
-        }
-        self.old.retain(|held| {
-            let stays = !named(&held.about.registry);
-            if !stays {
-                leases.push(held.clone());
+            if let Some(fetching) = &mut entry.fetching {
+                fetching.is_flushed = true;
             }
-            stays
-        });
+        }
+        self.refused.retain(|_, refused| !is_named(&refused.registries));
+        leases.extend(self.old.extract_if(.., |held| is_named(&held.registries)));
         self.entries.retain(|_, entry| !entry.is_empty());
         leases
     }
@@ -182,49 +171,60 @@ impl<W> Keeper<W> {
         self.old.push(held);
     }
 
-    /// Keys of what is to be renewed: half of its life is over, and somebody has asked for it.
-    pub(super) fn to_renew(&self, now: Moment) -> Vec<(String, Leased)> {
-        let due = |entry: &Entry<W>| {
-            let kept = entry.kept.as_ref().filter(|kept| entry.is_used && kept.is_valid(now))?;
-            let lease =
-                kept.brought.lease.as_ref().filter(|lease| lease.is_renewable && lease.holder.is_some())?;
-            kept.is_half_over(now).then(|| lease.clone())
-        };
-        self.entries.iter().filter_map(|(key, entry)| Some((key.clone(), due(entry)?))).collect()
+    /// Keys of what is to be renewed now: half of its life is over, and somebody has asked for it.
+    pub(super) fn begin_renewals(&mut self, now: Moment) -> Vec<(String, Leased)> {
+        let mut due = Vec::new();
+        for (key, entry) in &mut self.entries {
+            if let Some(lease) = entry.renewable(now) {
+                due.push((key.clone(), lease));
+                entry.is_used = false;
+                entry.renewal = Renewal::Tried(now);
+            }
+        }
+        due
     }
 
-    /// A lease was renewed, or (`None`) could not be; then nobody tries again.
+    /// A lease was renewed, or why it was not.
     pub(super) fn renewed(
         &mut self,
         key: &str,
         lease: &str,
-        life: Option<Duration>,
+        life: Result<Duration, Kind>,
         now: Moment,
         jitter: f64,
     ) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        entry.is_used = false;
+        if let Ok(span) = life {
+            // No longer given out meanwhile, it is still to be given back until its new end.
+            for held in self.old.iter_mut().filter(|held| held.lease.id == lease) {
+                held.life = Life::new(now, span);
+            }
+        }
         let is_it = |kept: &Rc<Kept>| kept.brought.lease.as_ref().is_some_and(|own| own.id == lease);
-        if let (Some(kept), Some(life)) = (entry.kept.as_ref().filter(|kept| is_it(kept)), life) {
-            let mut anew = Kept::new(kept.about.clone(), kept.brought.clone(), now, jitter);
-            anew.renew(life, now, jitter);
-            entry.kept = Some(Rc::new(anew));
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some(kept) = entry.kept.as_ref().filter(|kept| is_it(kept)) else { return };
+        match life {
+            Ok(span) => {
+                let kept = kept.renewed(span, now, jitter);
+                entry.renewal = if kept.is_at_its_bound() { Renewal::Over } else { Renewal::Open };
+                entry.kept = Some(Rc::new(kept));
+            }
+            Err(Kind::Unavailable) => {}
+            Err(_) => entry.renewal = Renewal::Over,
         }
     }
 
     /// Drops what nobody can use any more.
     pub(super) fn sweep(&mut self, now: Moment) {
         for entry in self.entries.values_mut() {
-            if entry.kept.as_ref().is_some_and(|kept| !kept.is_valid(now)) {
+            if entry.is_useless(now) {
                 // A lease that has run out needs no giving back; one that was only capped does.
-                self.old.extend(entry.kept.take().and_then(|kept| Held::of(&kept)));
+                self.old.extend(entry.kept.take().and_then(|kept| entry.held(&kept)));
             }
-            if entry.remembered(now).is_none() {
-                entry.failed = None;
-            }
+            entry.forget_failure(now);
         }
         self.entries.retain(|_, entry| !entry.is_empty());
-        self.old.retain(|held| now.since(&held.since) < held.lease.duration);
+        self.refused.retain(|_, refused| !refused.is_over(now));
+        self.old.retain(|held| !held.life.is_over(now));
     }
 
     /// Whether somebody is fetching anything.
@@ -243,36 +243,11 @@ impl<W> Keeper<W> {
     }
 }
 
-impl<W> Entry<W> {
-    /// What a failure a moment ago means now: the kept one where only the server is missing.
-    fn remembered(&self, now: Moment) -> Option<Turn> {
-        let (failed, at) = self.failed.as_ref()?;
-        let time = if failed.kind == Kind::RefusedLogin { REFUSED_FOR } else { FAILED_FOR };
-        if now.since(at) >= time {
-            return None;
-        }
-        let valid = self.kept.as_ref().filter(|kept| failed.kind == Kind::Unavailable && kept.is_valid(now));
-        Some(valid.map_or_else(|| Turn::Failed(failed.clone()), |kept| Turn::Kept(Rc::clone(kept))))
-    }
-
-    /// The next one who waits fetches.
-    fn next(&mut self, now: Moment) -> Option<(W, Turn)> {
-        let before = self.fetching.take()?;
-        let (who, waiter) = self.waiting.pop_front()?;
-        self.fetching = Some(Fetching { who, since: now, patience: before.patience });
-        Some((waiter, Turn::Fetch))
-    }
-
-    fn is_empty(&self) -> bool {
-        self.kept.is_none() && self.failed.is_none() && self.fetching.is_none() && self.waiting.is_empty()
+impl Refused {
+    fn is_over(&self, now: Moment) -> bool {
+        now.since(&self.at) >= REFUSED_FOR
     }
 }
 
-impl Held {
-    /// The lease behind a credential, where it is ours to give back.
-    fn of(kept: &Kept) -> Option<Self> {
-        let lease = kept.brought.lease.as_ref().filter(|lease| lease.holder.is_some())?;
-        let (about, username) = (kept.about.clone(), kept.brought.username.clone());
-        Some(Self { about, username, lease: lease.clone(), since: kept.fetched })
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -91,6 +91,8 @@ pub(crate) struct Told {
 pub(crate) struct Want {
     /// The digest of everything that the answer depends on.
     pub(crate) key: String,
+    /// The part of it that is the login: one that was refused is not tried for another place either.
+    pub(crate) login: String,
     pub(crate) about: About,
     /// How long the one who fetches may take before another one does, in milliseconds.
     pub(crate) patience: u64,
@@ -141,6 +143,7 @@ pub(crate) struct Leased {
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Failed {
     pub(crate) key: String,
+    pub(crate) login: String,
     pub(crate) kind: Kind,
     pub(crate) cause: String,
     pub(crate) hint: String,
@@ -206,7 +209,10 @@ pub(crate) async fn read<T: serde::de::DeserializeOwned>(
             // The parser's own words may quote a secret.
             std::io::Error::new(std::io::ErrorKind::InvalidData, "the line is not understood")
         }),
-        _ => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "the line is too long")),
+        _ => {
+            let why = if read as u64 == LIMIT { "the line is too long" } else { "the line ends too early" };
+            Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why))
+        }
     }
 }
 
@@ -220,3 +226,6 @@ fn maybe_exposed<S: Serializer>(secret: &Option<SecretString>, serializer: S) ->
         None => serializer.serialize_none(),
     }
 }
+
+#[cfg(test)]
+mod tests;

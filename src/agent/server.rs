@@ -118,7 +118,8 @@ impl Agent {
             let late = self.keeper.borrow_mut().overdue(now);
             tell(late);
             self.keeper.borrow_mut().sweep(now);
-            for (key, lease) in self.keeper.borrow().to_renew(now) {
+            let due = self.keeper.borrow_mut().begin_renewals(now);
+            for (key, lease) in due {
                 tokio::task::spawn_local(Rc::clone(&self).renew(key, lease));
             }
             if self.idles && self.asked.get().elapsed() >= self.idle.get() {
@@ -128,14 +129,10 @@ impl Agent {
     }
 
     async fn renew(self: Rc<Self>, key: String, leased: Leased) {
-        let now = self.now();
-        // Until it is answered nobody else tries.
-        self.keeper.borrow_mut().renewed(&key, &leased.id, None, now, 0.0);
         let until = Deadline::new(Instant::now(), GIVE_BACK_LIMIT);
-        if let Ok(life) = vault::renew(&lease(&leased), until).await {
-            let now = self.now();
-            self.keeper.borrow_mut().renewed(&key, &leased.id, Some(life), now, jitter());
-        }
+        let life = vault::renew(&lease(&leased), until).await.map_err(|problem| problem.kind);
+        let now = self.now();
+        self.keeper.borrow_mut().renewed(&key, &leased.id, life, now, jitter());
     }
 
     /// Gives everything back, also what is on its way; what could not be.
@@ -308,8 +305,8 @@ impl Agent {
             source: held.about.source.clone(),
             place: held.about.place.clone(),
             username: held.username.clone(),
-            fetched: rfc3339(held.since.wall),
-            expires: held.since.wall.checked_add(held.lease.duration).map(rfc3339),
+            fetched: rfc3339(held.fetched.wall),
+            expires: held.life.ends().map(rfc3339),
             lease: Some(held.lease.id.clone()),
         });
         let listed = listed.chain(old);

@@ -19,6 +19,7 @@ impl Session<'_> {
         let (source, place) = (rule.source.name(), rule.source.place(registry).unwrap_or_default());
         inputs.text(source);
         rule.source.depends_on(self.environment, &mut inputs);
+        let login = inputs.clone().finish();
         [&place, &rule.stated].into_iter().for_each(|text| inputs.text(text));
         rule.source.fills_in(registry, &mut inputs);
         let about = About { registry: registry.host_and_port(), source: source.to_owned(), place };
@@ -26,7 +27,7 @@ impl Session<'_> {
         let timeout = self.config.as_ref().map_or(super::DEFAULT_TIMEOUT, |config| config.timeout);
         let patience = if rule.source.mints() { MINT_LIMIT } else { timeout / 2 };
         let (patience, idle) = (millis(patience), millis(self.agent().idle_timeout));
-        Want { key: inputs.finish(), about, patience, idle }
+        Want { key: inputs.finish(), login, about, patience, idle }
     }
 
     /// Asks the agent first; where there is none, the source alone.
@@ -46,7 +47,7 @@ impl Session<'_> {
                 log::event(|| format!("{registry}: the agent has it"));
                 Ok(Credential { username: login.username, secret: login.secret, lease: None })
             }
-            Some(Turn::Failed(remembered)) => Err(failed(problem(remembered))),
+            Some(Turn::Failed(failure)) => Err(failed(remembered(failure))),
             Some(Turn::Fetch) => self.fetched(rule, registry, want, client).await,
             None => {
                 log::event(|| "the agent does not answer: going on without it".to_owned());
@@ -72,7 +73,8 @@ impl Session<'_> {
             }
             Err(Error::Failed(own)) => {
                 let Problem { kind, cause, hint, proxy } = own.problem.clone();
-                let told = Failed { key: want.key.clone(), kind, cause, hint, proxy };
+                let (key, login) = (want.key.clone(), want.login.clone());
+                let told = Failed { key, login, kind, cause, hint, proxy };
                 match client.failed(told).await {
                     Some(Turn::Kept(login)) => {
                         log::event(|| format!("{own}: the agent's one is still good"));
@@ -122,9 +124,16 @@ impl Session<'_> {
     }
 }
 
-fn problem(failed: Failed) -> Problem {
+/// What it failed with before; whoever has mended a login must know that it has not been tried again.
+fn remembered(failed: Failed) -> Problem {
     let Failed { kind, cause, hint, proxy, .. } = failed;
-    Problem { kind, cause, hint, proxy }
+    let problem = Problem { kind, cause, hint, proxy };
+    if kind != Kind::RefusedLogin {
+        return problem;
+    }
+    let untried = "not tried again for 5 minutes or until `docker-credential-lease agent flush`";
+    let hint = [problem.hint.as_str(), untried].join("; ");
+    problem.hint(hint.trim_start_matches("; "))
 }
 
 fn millis(time: Duration) -> u64 {
