@@ -17,6 +17,7 @@ mod env;
 mod failure;
 mod identity;
 mod policies;
+mod kept_apart;
 mod protocol;
 mod reach;
 mod readme;
