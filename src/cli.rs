@@ -1,5 +1,7 @@
 //! Words and flags; nothing runs here.
 
+use std::ffi::OsString;
+
 use crate::commands::{DETACHED, FOR, Kind, Word};
 use crate::protocol::Verb;
 
@@ -19,7 +21,7 @@ pub enum Command {
     /// Words after `run` that cannot be taken, and why.
     RunUsage(String),
     /// Run a command, with an agent of its own.
-    Run(Vec<String>),
+    Run(Vec<OsString>),
     /// Name, package and version.
     Version,
 }
@@ -77,23 +79,15 @@ Log:    DOCKER_CREDENTIAL_LEASE_LOG=1 says on stderr what is done.
 ";
 
 /// Reads the arguments, without the program's name.
-pub fn parse(arguments: &[String]) -> Command {
-    if let Some((first, words)) = arguments.split_first()
-        && first == "agent"
-    {
-        return agent(words);
+pub fn parse(arguments: &[OsString]) -> Command {
+    let text: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    match text.split_first() {
+        Some((first, words)) if first == "agent" => return agent(words),
+        // Its words go on as they are, in whatever encoding.
+        Some((first, words)) if first == "run" => return run(words, &arguments[1..]),
+        _ => {}
     }
-    if let Some((first, words)) = arguments.split_first()
-        && first == "run"
-    {
-        return match words {
-            [dashes, command @ ..] if dashes == "--" && !command.is_empty() => Command::Run(command.to_vec()),
-            [help] if matches!(help.as_str(), "--help" | "-h") => Command::Help,
-            [program, ..] if !program.starts_with('-') => Command::Run(words.to_vec()),
-            _ => Command::RunUsage(format!("cannot take: run {}", words.join(" "))),
-        };
-    }
-    let [action] = arguments else { return Command::Usage(String::new()) };
+    let [action] = text.as_slice() else { return Command::Usage(String::new()) };
     match action.as_str() {
         "--help" | "-h" => Command::Help,
         "--version" | "-v" | "version" => Command::Version,
@@ -102,6 +96,16 @@ pub fn parse(arguments: &[String]) -> Command {
         "list" => Command::Protocol(Verb::List),
         "store" => Command::Protocol(Verb::Store),
         unknown => Command::Usage(format!("docker-credential-lease: unknown action: {unknown}")),
+    }
+}
+
+fn run(text: &[String], words: &[OsString]) -> Command {
+    match text {
+        [dashes, _, ..] if dashes == "--" => Command::Run(words[1..].to_vec()),
+        [help] if matches!(help.as_str(), "--help" | "-h") => Command::Help,
+        [program, ..] if !program.starts_with('-') => Command::Run(words.to_vec()),
+        [] | [_] => Command::RunUsage("run needs a command".to_owned()),
+        _ => Command::RunUsage(format!("cannot take: run {}", text.join(" "))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the one file that holds the process's streams")]
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{self, ExitCode};
@@ -27,8 +28,7 @@ fn main() -> ExitCode {
         // A log that cannot be written changes no answer.
         let _ = writeln!(io::stderr(), "docker-credential-lease: {event}");
     });
-    let arguments: Vec<String> =
-        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     match cli::parse(&arguments) {
         Command::Agent(word) => tell(&commands::agent(&word, &environment)),
         Command::AgentUsage(why) => misused(&why, AGENT_USAGE),

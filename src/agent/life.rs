@@ -72,14 +72,16 @@ pub(crate) fn run(environment: &Environment, kind: &Kind) -> Result<Option<Vec<S
         let idles = !matches!(kind, Kind::For(_));
         Ok::<_, String>(server::serve(listener, idles, ended(kind)).await)
     })?;
-    runtime.shutdown_background();
     drop(own);
     if let Kind::For(folder) = kind
         && is_its_folder(folder, environment)
     {
+        // Whoever told us to stop, the command may still need its folder.
+        runtime.block_on(until_stdin_ends());
         // Links in it are removed, not followed. Whoever started us does the same, if it still can.
         let _ = fs::remove_dir_all(folder);
     }
+    runtime.shutdown_background();
     Ok(Some(left))
 }
 

@@ -1,15 +1,16 @@
 //! Run: one command with an agent of its own, wired to this helper without touching any file of the user's.
 
 mod folder;
+mod signals;
 mod wiring;
 
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::{Pid, kill_process};
 
 use crate::agent::client::Client;
 use crate::agent::life::FOR;
@@ -19,6 +20,7 @@ use crate::config::Config;
 use crate::environment::Environment;
 use crate::fallback;
 use folder::Folder;
+use signals::Signals;
 
 /// What `run` itself failed at.
 const OWN_FAILURE: u8 = 125;
@@ -28,33 +30,47 @@ const NOT_FOUND: u8 = 127;
 const LIMIT: Duration = Duration::from_secs(7);
 
 /// Runs the command; its exit code, and what is to be said on stderr.
-pub fn run(words: &[String], environment: &Environment) -> (u8, String) {
+pub fn run(words: &[OsString], environment: &Environment) -> (u8, String) {
     match prepared(words, environment) {
         Ok(ended) => ended,
         Err(why) => (OWN_FAILURE, format!("docker-credential-lease: {why}\n")),
     }
 }
 
-fn prepared(words: &[String], environment: &Environment) -> Result<(u8, String), String> {
+fn prepared(words: &[OsString], environment: &Environment) -> Result<(u8, String), String> {
     let config = Config::load(environment).map_err(|why| format!("config: {why}"))?;
-    let folder = Folder::make(environment)?;
-    let variables = wiring::write(&folder, &config, environment)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    let ended = runtime.block_on(async {
-        let mut agent = start(&folder)?;
-        let inside =
-            Environment::Fixed([(place::VARIABLE.to_owned(), folder.socket().display().to_string())].into());
-        come_up(&mut agent, &inside).await?;
-        let code = command(words, &variables).await;
-        let left = give_back(&inside).await;
-        // Its lifeline: had we been killed, this would have told it.
-        drop(agent.stdin.take());
-        wait_for(&mut agent).await;
-        Ok::<_, String>((code, left))
-    });
+    let ended = runtime.block_on(wired(words, &config, environment));
     runtime.shutdown_background();
-    let ((code, mut said), left) = ended?;
+    ended
+}
+
+async fn wired(
+    words: &[OsString],
+    config: &Config,
+    environment: &Environment,
+) -> Result<(u8, String), String> {
+    // Before there is anything that could be left behind.
+    let mut signals = Signals::catch();
+    let folder = Folder::make(environment)?;
+    let variables = wiring::write(&folder, config, environment)?;
+    let mut agent = start(&folder)?;
+    let socket = folder.socket().display().to_string();
+    let inside = Environment::Fixed([(place::VARIABLE.to_owned(), socket)].into());
+    let up = come_up(&mut agent, &inside).await;
+    let (code, mut said) = match signals.came().await {
+        // Whoever wanted it to end before it began means the command too.
+        Some(signal) => (code_of_signal(signal.as_raw()), String::new()),
+        None => {
+            up?;
+            command(words, &variables, &mut signals).await
+        }
+    };
+    let left = give_back(&inside, &mut agent).await;
+    // Its lifeline: had we been killed, this would have told it.
+    drop(agent.stdin.take());
+    wait_for(&mut agent).await;
     said.extend(left.iter().map(|why| format!("docker-credential-lease: {why}\n")));
     Ok((code, said))
 }
@@ -93,60 +109,60 @@ async fn come_up(agent: &mut std::process::Child, inside: &Environment) -> Resul
 }
 
 /// Runs it with our stdin, stdout, stderr, terminal and process group.
-async fn command(words: &[String], variables: &[(String, std::ffi::OsString)]) -> (u8, String) {
+async fn command(
+    words: &[OsString],
+    variables: &[(String, OsString)],
+    signals: &mut Signals,
+) -> (u8, String) {
     let Some((program, arguments)) = words.split_first() else { return (OWN_FAILURE, String::new()) };
-    // Caught, not ignored: what is ignored stays so in the command. The terminal sends it both to us and to it.
-    let caught = [SignalKind::interrupt(), SignalKind::quit()].map(signal);
-    let forwarded = [(SignalKind::terminate(), Signal::TERM), (SignalKind::hangup(), Signal::HUP)];
-    let mut forwarded: Vec<_> =
-        forwarded.into_iter().filter_map(|(kind, own)| Some((signal(kind).ok()?, own))).collect();
+    let name = program.display();
     let set = variables.iter().map(|(name, value)| (name, value));
     let mut child = match tokio::process::Command::new(program).args(arguments).envs(set).spawn() {
         Ok(child) => child,
         Err(error) => {
             let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
-            return (code, format!("docker-credential-lease: cannot run {program}: {error}\n"));
+            return (code, format!("docker-credential-lease: cannot run {name}: {error}\n"));
         }
     };
     let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let status = loop {
-        let next = std::future::poll_fn(|context| {
-            for (signal, own) in &mut forwarded {
-                if signal.poll_recv(context).is_ready() {
-                    return std::task::Poll::Ready(*own);
-                }
-            }
-            std::task::Poll::Pending
-        });
         tokio::select! {
             status = child.wait() => break status,
-            own = next => {
+            signal = signals.next() => {
                 // One that has just ended needs no signal.
-                let _ = pid.map(|pid| kill_process(pid, own));
+                let _ = pid.map(|pid| kill_process(pid, signal));
             }
         }
     };
-    drop(caught);
     match status {
         Ok(status) => (code_of(status), String::new()),
-        Err(error) => (OWN_FAILURE, format!("docker-credential-lease: cannot wait for {program}: {error}\n")),
+        Err(error) => (OWN_FAILURE, format!("docker-credential-lease: cannot wait for {name}: {error}\n")),
     }
 }
 
-/// As shells have it: 128 and the signal's number.
 fn code_of(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code & 0xff).ok()).unwrap_or(OWN_FAILURE)
+    match (status.code(), status.signal()) {
+        (Some(code), _) => u8::try_from(code & 0xff).unwrap_or(OWN_FAILURE),
+        (None, Some(signal)) => code_of_signal(signal),
+        (None, None) => OWN_FAILURE,
+    }
+}
+
+/// As shells have it.
+fn code_of_signal(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(OWN_FAILURE)
 }
 
 /// Has the agent give everything back and end; what it could not.
-async fn give_back(inside: &Environment) -> Vec<String> {
+async fn give_back(inside: &Environment, agent: &mut std::process::Child) -> Vec<String> {
     let asked = async {
         let mut client = Client::connect(inside).await.ok()??;
         client.ask(Said { stop: true, ..Said::default() }).await
     };
     match tokio::time::timeout(LIMIT, asked).await {
         Ok(Some(told)) => told.left,
+        // The command has said stop, and was told what was left.
+        Ok(None) if matches!(agent.try_wait(), Ok(None)) => Vec::new(),
         _ => vec!["the agent is gone: what it kept ends by itself".to_owned()],
     }
 }
