@@ -13,9 +13,10 @@ use crate::file::{self, FileError, Owner};
 /// Names the socket.
 pub(crate) const VARIABLE: &str = "DOCKER_CREDENTIAL_LEASE_SOCKET";
 const NAME: &str = "docker-credential-lease";
-const SOCKET: &str = "agent.sock";
+/// What the socket is called in its folder.
+pub(crate) const SOCKET: &str = "agent.sock";
 /// What the kernels take (`sun_path`, with its end): 104 bytes on macOS, 108 on Linux.
-const LONGEST: usize = 103;
+pub(crate) const LONGEST: usize = 103;
 
 /// Where the socket is.
 pub(crate) struct Place {
