@@ -46,6 +46,8 @@ pub struct Config {
     pub list_keys: ListKeys,
     /// What look-ups tell the agent.
     pub agent: Agent,
+    /// Whether nobody wrote one.
+    pub is_built_in: bool,
     /// Where it stands, as a sentence names it; where nobody wrote one, where it would.
     pub origin: String,
 }
@@ -262,6 +264,7 @@ impl Reader<'_> {
             timeout,
             list_keys: list_keys.unwrap_or(ListKeys::Url),
             agent,
+            is_built_in: self.built_in,
             origin: String::new(),
         })
     }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::folder::Folder;
 use super::user_folder;
 use crate::agent::place;
-use crate::config::Config;
+use crate::config::{Config, Rule};
 use crate::environment::Environment;
 use crate::fallback;
 
@@ -20,6 +20,8 @@ use crate::fallback;
 const NAME: &str = "lease";
 /// What Docker Hub is called by docker, and by those who leave the scheme out.
 const HUB_KEYS: [&str; 2] = ["https://index.docker.io/v1/", "index.docker.io"];
+/// Where the system's C library looks without a PATH.
+const USUAL_PATH: &str = "/bin:/usr/bin";
 /// What is made inside `run` and must outlive it.
 const LASTING: [&str; 2] = ["buildx", "contexts"];
 
@@ -34,27 +36,30 @@ pub(super) fn write(
         DirBuilder::new().mode(0o700).create(new).map_err(|error| told(new, &error))?;
     }
     let own = fallback::docker_folder(environment);
-    docker_config(&docker, own.as_deref(), config)?;
+    let registries = registries(config, environment);
+    docker_config(&docker, own.as_deref(), &registries)?;
     let auth_file = folder.path().join("auth.json");
-    containers_auth(&auth_file, own.as_deref(), config, environment)?;
+    containers_auth(&auth_file, own.as_deref(), &registries, environment)?;
     let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     link(&program, &bin.join("docker-credential-lease"))?;
-    let path = environment.path("PATH").unwrap_or_default();
+    // Without one, programs are looked for here; an empty entry would mean the folder that one stands in.
+    let path = environment.path("PATH").unwrap_or_else(|| PathBuf::from(USUAL_PATH));
     let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&path)))
-        .map_err(|_| format!("{} cannot stand in PATH", folder.path().display()))?;
+        .map_err(|error| format!("PATH: {error}"))?;
     let mut variables = vec![
         ("DOCKER_CONFIG".to_owned(), docker.into_os_string()),
         ("REGISTRY_AUTH_FILE".to_owned(), auth_file.into_os_string()),
         (place::VARIABLE.to_owned(), folder.socket().into_os_string()),
         ("PATH".to_owned(), path),
     ];
-    let fallback = user_folder(environment).map(PathBuf::into_os_string);
+    // The command may go to another folder.
+    let fallback = user_folder(environment).map(|own| absolute(&own).into_os_string());
     variables.extend(fallback.map(|own| (fallback::VARIABLE.to_owned(), own)));
     Ok(variables)
 }
 
 /// Docker's folder: `config.json` is a copy, everything else a link.
-fn docker_config(docker: &Path, own: Option<&Path>, config: &Config) -> Result<(), String> {
+fn docker_config(docker: &Path, own: Option<&Path>, registries: &[String]) -> Result<(), String> {
     let mut wired = Map::new();
     if let Some(own) = own {
         wired = object(&own.join("config.json"))?;
@@ -63,20 +68,23 @@ fn docker_config(docker: &Path, own: Option<&Path>, config: &Config) -> Result<(
                 link(&absolute(&entry.path()), &docker.join(entry.file_name()))?;
             }
         }
+        // Where the user's own folder cannot be written, they last as long as the command. A home is not made.
+        let _ = DirBuilder::new().mode(0o700).create(own);
         for name in LASTING {
             let (there, here) = (own.join(name), docker.join(name));
-            // Where the user's own folder cannot be written, they last as long as the command.
-            if !here.exists() && DirBuilder::new().recursive(true).mode(0o700).create(&there).is_ok() {
+            let is_linked = here.symlink_metadata().is_ok();
+            // Another run may have made it a moment ago.
+            if !is_linked && (DirBuilder::new().mode(0o700).create(&there).is_ok() || there.is_dir()) {
                 link(&absolute(&there), &here)?;
             }
         }
     }
     wired.insert("credsStore".to_owned(), json!(NAME));
     let mut helpers = helpers(&mut wired);
-    for registry in registries(config) {
+    for registry in registries {
         match registry.as_str() {
             "docker.io" => helpers.extend(HUB_KEYS.map(|key| (key.to_owned(), json!(NAME)))),
-            _ => drop(helpers.insert(registry, json!(NAME))),
+            _ => drop(helpers.insert(registry.clone(), json!(NAME))),
         }
     }
     wired.insert("credHelpers".to_owned(), Value::Object(helpers));
@@ -87,42 +95,51 @@ fn docker_config(docker: &Path, own: Option<&Path>, config: &Config) -> Result<(
 fn containers_auth(
     file: &Path,
     own: Option<&Path>,
-    config: &Config,
+    registries: &[String],
     environment: &Environment,
 ) -> Result<(), String> {
-    let mut wired = Map::new();
     let stated = environment.path("REGISTRY_AUTH_FILE").map(|path| vec![path]);
     let usual = || {
-        let runtime = environment.runtime_dir().map(|folder| folder.join("containers/auth.json"));
-        let home = environment.home().map(|home| home.join(".config/containers/auth.json"));
+        let uid = rustix::process::getuid().as_raw();
+        let without_runtime =
+            cfg!(target_os = "linux").then(|| PathBuf::from(format!("/run/containers/{uid}")));
+        let runtime = environment.runtime_dir().map(|folder| folder.join("containers")).or(without_runtime);
+        let config = environment.path("XDG_CONFIG_HOME");
+        let config = config.or_else(|| Some(environment.home()?.join(".config")));
         let docker = own.map(|own| own.join("config.json"));
-        [runtime, home, docker].into_iter().flatten().collect()
+        let auth = |folder: PathBuf| folder.join("auth.json");
+        let config = config.map(|folder| folder.join("containers"));
+        [runtime.map(auth), config.map(auth), docker].into_iter().flatten().collect()
     };
+    let (mut helpers, mut auths) = (Map::new(), Map::new());
     for source in stated.unwrap_or_else(usual) {
-        for (key, value) in object(&source)? {
-            // Whoever reads this file does not know `credsStore`, and dies of an empty helper.
-            let Value::Object(entries) = value else { continue };
-            if !matches!(key.as_str(), "auths" | "credHelpers") {
-                continue;
+        let mut said = object(&source)?;
+        for (registry, helper) in self::helpers(&mut said) {
+            // In one file the helper counts, but not before a login in a file that is read earlier.
+            if !auths.contains_key(&registry) {
+                helpers.entry(registry).or_insert(helper);
             }
-            let known = wired.entry(key).or_insert_with(|| json!({}));
-            for (registry, entry) in entries {
-                if entry != json!("") {
-                    known.as_object_mut().map(|known| known.entry(registry).or_insert(entry));
-                }
+        }
+        if let Some(Value::Object(logins)) = said.remove("auths") {
+            for (registry, login) in logins {
+                auths.entry(registry).or_insert(login);
             }
         }
     }
-    let mut helpers = helpers(&mut wired);
-    helpers.extend(registries(config).map(|registry| (registry, json!(NAME))));
-    wired.insert("credHelpers".to_owned(), Value::Object(helpers));
-    save(file, wired)
+    helpers.extend(registries.iter().map(|registry| (registry.clone(), json!(NAME))));
+    // Whoever reads this file does not know `credsStore`.
+    let wired = [("auths", auths), ("credHelpers", helpers)];
+    save(file, wired.map(|(key, entries)| (key.to_owned(), Value::Object(entries))).into_iter().collect())
 }
 
-/// Registries of the rules without `*` and path.
-fn registries(config: &Config) -> impl Iterator<Item = String> {
-    let literal = config.rules.iter().filter(|rule| !rule.source.needs_path());
-    literal.filter_map(|rule| Some(rule.pattern.literal()?.host_and_port()))
+/// Registries of the rules without `*` and path. The built-in one has something to say only with its variables: without
+/// them, Docker Hub is the user's own affair.
+fn registries(config: &Config, environment: &Environment) -> Vec<String> {
+    let answers = |rule: &&Rule| {
+        !rule.source.needs_path() && (!config.is_built_in || rule.source.is_listed(environment))
+    };
+    let literal = config.rules.iter().filter(answers);
+    literal.filter_map(|rule| Some(rule.pattern.literal()?.host_and_port())).collect()
 }
 
 /// Takes the helpers by registry out.
