@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::credential::Credential;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
-use crate::file::{self, Owner};
+use crate::file::{self, FileError, Owner};
 use crate::helper::Helper;
 use crate::log;
 use crate::registry::{Asked, Registry};
@@ -38,7 +38,7 @@ impl<'e> Fallback<'e> {
 
     /// A login that stands in it, else what its `credsStore` has.
     pub async fn get(&self, registry: &Registry, asked: &str, until: Deadline) -> Option<Credential> {
-        if let Some(credential) = self.inline(registry) {
+        if let Some(credential) = self.inline(registry, asked) {
             return Some(credential);
         }
         match self.store()?.get(asked, until).await {
@@ -56,9 +56,14 @@ impl<'e> Fallback<'e> {
     pub async fn list(&self) -> Vec<(String, String)> {
         let until = Deadline::new(Instant::now(), LIST_LIMIT);
         let mut named = match self.store() {
-            Some(store) => store.list(until).await.unwrap_or_default(),
+            Some(store) => store.list(until).await.unwrap_or_else(|why| {
+                log::event(|| why);
+                Vec::new()
+            }),
             None => Vec::new(),
         };
+        // What is named must be there when it is asked for.
+        named.retain(|(name, _)| matches!(Asked::parse(name), Asked::Registry(_)));
         for (key, entry) in self.auths() {
             if let Some(credential) = login(entry) {
                 named.push((key.clone(), credential.username));
@@ -67,12 +72,14 @@ impl<'e> Fallback<'e> {
         named
     }
 
-    fn inline(&self, registry: &Registry) -> Option<Credential> {
+    /// The login under the very name that was asked, else under another spelling of it.
+    fn inline(&self, registry: &Registry, asked: &str) -> Option<Credential> {
         let is_it = |key: &str| match Asked::parse(key) {
             Asked::Registry(own) => own.host_and_port() == registry.host_and_port(),
             _ => false,
         };
-        self.auths().filter(|(key, _)| is_it(key)).find_map(|(_, entry)| login(entry))
+        let verbatim = self.auths().filter(|(key, _)| *key == asked);
+        verbatim.chain(self.auths().filter(|(key, _)| is_it(key))).find_map(|(_, entry)| login(entry))
     }
 
     fn auths(&self) -> impl Iterator<Item = (&String, &Value)> {
@@ -86,7 +93,18 @@ impl<'e> Fallback<'e> {
 
 /// The file as JSON; a file that is none is told in the log.
 pub(crate) fn read(path: &std::path::Path) -> Option<Value> {
-    let text = Zeroizing::new(file::read_text(path, Owner::Anyone, SIZE_LIMIT).ok()?);
+    let text = match file::read_text(path, Owner::Anyone, SIZE_LIMIT) {
+        Ok(text) => Zeroizing::new(text),
+        Err(FileError::Missing) => return None,
+        Err(FileError::Unreadable(why)) => {
+            log::event(|| format!("cannot read {}: {why}", path.display()));
+            return None;
+        }
+        Err(FileError::Unsafe { what, mend }) => {
+            log::event(|| format!("{what}, so it is not read; hint: {mend}"));
+            return None;
+        }
+    };
     match serde_json::from_str(&text) {
         Ok(config @ Value::Object(_)) => Some(config),
         _ => {
@@ -101,13 +119,17 @@ pub(crate) fn docker_folder(environment: &Environment) -> Option<PathBuf> {
     environment.path("DOCKER_CONFIG").or_else(|| Some(environment.home()?.join(".docker")))
 }
 
-/// A login as `config.json` has it: user and password in base64, or an identity token.
+/// A login as `config.json` has it: an identity token, or user and password, in base64 or as they are.
 fn login(entry: &Value) -> Option<Credential> {
     if let Some(token) = entry["identitytoken"].as_str().filter(|token| !token.is_empty()) {
         let secret = SecretString::from(token);
         return Some(Credential { username: "<token>".to_owned(), secret, lease: None });
     }
-    let auth = entry["auth"].as_str().filter(|auth| !auth.is_empty())?;
+    let text = |key: &str| entry[key].as_str().filter(|text| !text.is_empty());
+    let Some(auth) = text("auth") else {
+        let (username, secret) = (text("username")?.to_owned(), SecretString::from(text("password")?));
+        return Some(Credential { username, secret, lease: None });
+    };
     let bytes = Zeroizing::new(base64::decode(auth).ok()?);
     let text = std::str::from_utf8(&bytes).ok()?.trim_end_matches('\0');
     let (username, secret) = text.split_once(':')?;

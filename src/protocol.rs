@@ -112,7 +112,11 @@ fn get(asked: &str, output: &mut dyn Write, session: &Session<'_>) -> Result<io:
         let credential = session.without_rule(&registry, asked).ok_or(Error::NotFound)?;
         return Ok(write_found(output, asked, &credential));
     };
-    let credential = session.fetch(rule, &registry).map_err(|error| resolve::soften(rule, error))?;
+    let credential = match session.fetch(rule, &registry) {
+        // The built-in default without its variables is as good as no rule.
+        Err(Error::NotFound) => session.without_rule(&registry, asked).ok_or(Error::NotFound)?,
+        fetched => fetched.map_err(|error| resolve::soften(rule, error))?,
+    };
     let written = write_found(output, asked, &credential);
     if let (Err(_), Some(lease)) = (&written, &credential.lease) {
         // Nobody has the answer, so nobody would give it back.
@@ -154,10 +158,8 @@ fn store(text: &str, session: &Session<'_>) -> Result<(), Error> {
         Asked::Registry(registry) => registry,
     };
     let Some(rule) = rule_for(&registry, session)? else {
-        return match session.keep(&registry, Credential { username, secret, lease: None }) {
-            true => Ok(()),
-            false => Err(no_rule(&registry, session)),
-        };
+        let credential = Credential { username, secret, lease: None };
+        return keep(&registry, credential, session).map_err(|()| no_rule(&registry, session));
     };
     if rule.source.mints() {
         return judge_username(rule, &username, &registry, session);
@@ -167,7 +169,10 @@ fn store(text: &str, session: &Session<'_>) -> Result<(), Error> {
     }
     // What the agent has may be older than what the source holds.
     let credential = match session.fetch_anew(rule, &registry) {
-        Err(Error::NotFound) => return Err(nothing_to_compare(&registry, session)),
+        Err(Error::NotFound) => {
+            let credential = Credential { username, secret, lease: None };
+            return keep(&registry, credential, session).map_err(|()| nothing_to_compare(&registry, session));
+        }
         fetched => fetched?,
     };
     if let Some(lease) = &credential.lease {
@@ -181,6 +186,11 @@ fn store(text: &str, session: &Session<'_>) -> Result<(), Error> {
     Err(Error::Refused(format!(
         "{source}: {place}: it holds another credential, and nothing is kept here; hint: change it there, or set store = \"ignore\" in the rule"
     )))
+}
+
+/// The agent keeps what no rule is for, where one runs.
+fn keep(registry: &Registry, credential: Credential, session: &Session<'_>) -> Result<(), ()> {
+    if session.keep(registry, credential) { Ok(()) } else { Err(()) }
 }
 
 /// A source that mints keeps nothing; only a user name that the rule contradicts is worth a word.
