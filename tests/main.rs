@@ -22,5 +22,6 @@ mod protocol;
 mod reach;
 mod readme;
 mod registry;
+mod run_command;
 mod secrets_manager;
 mod vault;
