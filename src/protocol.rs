@@ -261,8 +261,12 @@ fn list(output: &mut dyn Write, session: &Session<'_>) -> Result<io::Result<()>,
             }
         });
     }
-    for (registry, username) in session.fallback_list() {
-        named.entry(registry).or_insert(username);
+    for (name, username) in session.fallback_list() {
+        let name = match Asked::parse(&name) {
+            Asked::Registry(registry) if config.list_keys == ListKeys::Host => registry.host_and_port(),
+            _ => name,
+        };
+        named.entry(name).or_insert(username);
     }
     named.extend(kept.logins.into_iter().map(|(registry, username)| (key(registry), username)));
     Ok(write_line(output, &named))

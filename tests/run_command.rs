@@ -178,6 +178,8 @@ impl Held<'_> {
             }
             thread::sleep(Duration::from_millis(5));
         }
+        // A command that has outlived it, and still reads, ends now.
+        drop(self.child.stdin.take());
         let mut stdout = String::new();
         std::io::Read::read_to_string(&mut self.stdout, &mut stdout).unwrap();
         let output = self.child.wait_with_output().unwrap();

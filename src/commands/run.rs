@@ -163,7 +163,9 @@ async fn give_back(inside: &Environment, agent: &mut std::process::Child) -> Vec
         Ok(Some(told)) => told.left,
         // The command has said stop, and was told what was left.
         Ok(None) if matches!(agent.try_wait(), Ok(None)) => Vec::new(),
-        _ => vec!["the agent is gone: what it kept ends by itself".to_owned()],
+        _ => vec![
+            "the agent is gone, and gave nothing back: leases that it kept end when they expire".to_owned(),
+        ],
     }
 }
 

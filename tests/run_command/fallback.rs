@@ -90,6 +90,15 @@ fn list_names_the_three_together() {
 }
 
 #[test]
+fn list_names_hosts_where_the_config_says_so() {
+    let user = User::with_config(&format!("list-keys = \"host\"\n{RULE}"));
+    let auths = json!({"https://index.docker.io/v1/": {"auth": "b3duOnB3"}, "https://quay.io/v1/": {"auth": "b3duOnB3"}});
+    user.docker_config(&json!({ "auths": auths }));
+    let printed = user.prints("docker-credential-lease list");
+    assert_eq!(printed, "{\"docker.io\":\"own\",\"quay.io\":\"own\"}\n");
+}
+
+#[test]
 fn one_that_has_none_fails_or_is_not_there_means_none() {
     for script in [
         "echo 'credentials not found in native keychain'; exit 1",

@@ -114,7 +114,7 @@ fn an_agent_that_is_killed_is_told_and_the_command_goes_on() {
     let held = user.held("", "exit 6");
     kill_process(user.agents()[0], Signal::KILL).unwrap();
     let answer = held.go_on();
-    let said = "docker-credential-lease: the agent is gone: what it kept ends by itself\n";
+    let said = "docker-credential-lease: the agent is gone, and gave nothing back: leases that it kept end when they expire\n";
     assert_eq!((answer.code, answer.stderr.as_str()), (Some(6), said));
 }
 
