@@ -159,9 +159,10 @@ END
   wait_for "$name" "$started" curl_as "${users[0]}" "${users[1]}" "https://$host/v2/"
 }
 
-# world_image HOST[:PORT] USER PASSWORD: puts the image acme/hello:1 there, made by hand: no client, no base image.
+# world_image HOST[:PORT] USER PASSWORD [NAME]: puts the image acme/hello:1, or NAME:1, there, made by hand: no client, no
+# base image.
 world_image() {
-  local url=https://$1/v2/acme/hello dir=$WORLD/servers/image layer config arch
+  local url=https://$1/v2/${4:-acme/hello} dir=$WORLD/servers/image layer config arch
   local as=("$2" "$3")
   rm -rf "$dir"
   mkdir -p "$dir/root"
@@ -211,6 +212,19 @@ bao_api() { # METHOD PATH, body from stdin
 
 bao_secret() { # PATH USER PASSWORD
   printf '{"data":{"username":"%s","password":"%s"}}' "$2" "$3" | bao_api POST "secret/data/$1" >/dev/null
+}
+
+# world_otp: OTP_TOKEN is a token that may have one-time passwords made for otp-user, and give them back.
+world_otp() {
+  say '{"type":"ssh"}' | bao_api POST sys/mounts/ssh
+  say '{"key_type":"otp","default_user":"otp-user","cidr_list":"127.0.0.0/8"}' | bao_api POST ssh/roles/pull
+  say '{"policy":"path \"ssh/creds/pull\" { capabilities = [\"create\", \"update\"] }\npath \"sys/leases/revoke\" { capabilities = [\"update\"] }"}' |
+    bao_api PUT sys/policies/acl/otp
+  OTP_TOKEN=$(say '{"policies":["otp"],"ttl":"1h"}' | bao_api POST auth/token/create | sed 's/.*"client_token":"\([^"]*\)".*/\1/')
+}
+
+otp_leases() { # how many of them are not given back
+  bao_api LIST sys/leases/lookup/ssh/creds/pull </dev/null 2>/dev/null | grep -o '"keys":\[[^]]*\]' | grep -o '"[^"]*"' | tail -n +2 | wc -l
 }
 
 world_moto() {
