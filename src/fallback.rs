@@ -14,7 +14,7 @@ use crate::environment::Environment;
 use crate::file::{self, FileError, Owner};
 use crate::helper::Helper;
 use crate::log;
-use crate::registry::{Asked, Registry};
+use crate::registry::{Asked, Pattern, Registry};
 
 /// Names the folder of the user's own `config.json`.
 pub const VARIABLE: &str = "DOCKER_CREDENTIAL_LEASE_FALLBACK";
@@ -74,12 +74,14 @@ impl<'e> Fallback<'e> {
 
     /// The login under the very name that was asked, else under another spelling of it.
     fn inline(&self, registry: &Registry, asked: &str) -> Option<Credential> {
-        let is_it = |key: &str| match Asked::parse(key) {
-            Asked::Registry(own) => own.host_and_port() == registry.host_and_port(),
-            _ => false,
-        };
-        let verbatim = self.auths().filter(|(key, _)| *key == asked);
-        verbatim.chain(self.auths().filter(|(key, _)| is_it(key))).find_map(|(_, entry)| login(entry))
+        let verbatim = self.auths().find(|(key, _)| *key == asked).and_then(|(_, entry)| login(entry));
+        // One with a path is for what is below it, as a rule's would be; the longest is meant.
+        let fits =
+            |key: &str| Pattern::parse(key).ok().filter(|own| !own.is_wildcard() && own.matches(registry));
+        verbatim.or_else(|| {
+            let found = self.auths().filter_map(|(key, entry)| Some((fits(key)?, login(entry)?)));
+            found.max_by(|(one, _), (two, _)| one.precedence(two)).map(|(_, credential)| credential)
+        })
     }
 
     fn auths(&self) -> impl Iterator<Item = (&String, &Value)> {

@@ -126,7 +126,7 @@ impl Client {
     }
 
     async fn next(&mut self) -> Option<Told> {
-        let told: Told = line::read(&mut self.reader).await.ok()??;
+        let told: Told = line::read_answer(&mut self.reader).await.ok()??;
         if let Some(why) = &told.refused {
             log::event(|| format!("the agent refused a line: {why}"));
         }

@@ -10,6 +10,9 @@ const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// What a renewal may take: so much before it would no longer be given out a lease is renewed, whatever its life.
 const LEAD: Duration = Duration::from_secs(5);
 
+/// How long after its time what states no end may still be used where its source cannot be reached.
+const STALE: Duration = Duration::from_secs(60 * 60);
+
 /// A moment on both clocks: one that people set, and one that stands still while the machine sleeps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
@@ -94,7 +97,11 @@ impl Kept {
 
     /// Whether it may still be used, where the source cannot be reached.
     pub(super) fn is_valid(&self, now: Moment) -> bool {
-        self.life.is_none_or(|life| !life.is_over(now)) && self.is_within_cap(now) && self.is_keepable()
+        let lives = match &self.life {
+            Some(life) => !life.is_over(now),
+            None => now.since(&self.fetched) < self.brought.ttl.saturating_add(STALE),
+        };
+        lives && self.is_within_cap(now) && self.is_keepable()
     }
 
     /// Whether a lease is to be renewed: at half of its life, and a little before it would no longer be given out.

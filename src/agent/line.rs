@@ -17,6 +17,9 @@ pub(crate) const VERSION: u32 = 1;
 /// The longest line.
 pub(crate) const LIMIT: u64 = 256 * 1024;
 
+/// The longest answer that is read.
+const ANSWER_LIMIT: u64 = 64 * LIMIT;
+
 /// What a client says.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "kebab-case")]
@@ -194,15 +197,32 @@ pub(crate) async fn write(
     stream.flush().await
 }
 
-/// Reads one line; `None` at the end.
+/// Reads one line of at most 256 KiB; `None` at the end.
 ///
 /// # Errors
 /// The other side is gone, the line is too long, or it is not what is said here.
 pub(crate) async fn read<T: serde::de::DeserializeOwned>(
     stream: &mut (impl AsyncBufRead + Unpin),
 ) -> std::io::Result<Option<T>> {
+    read_up_to(LIMIT, stream).await
+}
+
+/// Reads an answer of one's own agent, which may list a thousand credentials.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) async fn read_answer<T: serde::de::DeserializeOwned>(
+    stream: &mut (impl AsyncBufRead + Unpin),
+) -> std::io::Result<Option<T>> {
+    read_up_to(ANSWER_LIMIT, stream).await
+}
+
+async fn read_up_to<T: serde::de::DeserializeOwned>(
+    limit: u64,
+    stream: &mut (impl AsyncBufRead + Unpin),
+) -> std::io::Result<Option<T>> {
     let mut text = Zeroizing::new(Vec::new());
-    let read = stream.take(LIMIT).read_until(b'\n', &mut text).await?;
+    let read = stream.take(limit).read_until(b'\n', &mut text).await?;
     match text.last() {
         _ if read == 0 => Ok(None),
         Some(b'\n') => serde_json::from_slice(&text).map(Some).map_err(|_| {

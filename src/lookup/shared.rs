@@ -1,16 +1,17 @@
 //! Shared: a look-up through the agent. This process fetches, if it is the one; the agent only keeps.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{AGENT_LIMIT, MINT_LIMIT, Session};
 use crate::agent::client::{Client, Turn};
 use crate::agent::line::{About, Brought, Failed, Leased, Want};
 use crate::config::{Agent, Rule};
 use crate::credential::Credential;
+use crate::deadline::Deadline;
 use crate::error::{Error, Failure, Kind, Problem};
 use crate::inputs::Inputs;
 use crate::registry::Registry;
-use crate::{agent, log};
+use crate::{agent, log, resolve, vault};
 
 impl Session<'_> {
     /// What to ask the agent.
@@ -67,9 +68,13 @@ impl Session<'_> {
     ) -> Result<Credential, Error> {
         match self.direct(rule, registry).await {
             Ok(credential) => {
-                let taken = client.have(want, self.brought(rule, &credential)).await;
+                let taken = client.have(want, self.brought(rule, &credential).await).await;
                 // What the agent has taken it also gives back.
                 Ok(if taken { Credential { lease: None, ..credential } } else { credential })
+            }
+            // It says nothing of the source: whoever waits goes on.
+            Err(Error::Failed(own)) if own.problem.cause == resolve::signalled().cause => {
+                Err(Error::Failed(own))
             }
             Err(Error::Failed(own)) => {
                 let Problem { kind, cause, hint, proxy } = own.problem.clone();
@@ -94,7 +99,7 @@ impl Session<'_> {
         }
         let handing = async {
             let mut client = Client::connect(self.environment).await.ok()??;
-            client.have(want, self.brought(rule, &credential)).await.then_some(())
+            client.have(want, self.brought(rule, &credential).await).await.then_some(())
         };
         match tokio::time::timeout(AGENT_LIMIT, handing).await {
             Ok(Some(())) => Credential { lease: None, ..credential },
@@ -102,13 +107,16 @@ impl Session<'_> {
         }
     }
 
-    fn brought(&self, rule: &Rule, credential: &Credential) -> Brought {
-        let lease = credential.lease.as_ref().map(|lease| Leased {
-            id: lease.id.clone(),
-            duration: lease.duration,
-            is_renewable: lease.is_renewable,
-            holder: lease.holder.clone(),
-        });
+    async fn brought(&self, rule: &Rule, credential: &Credential) -> Brought {
+        let lease = match &credential.lease {
+            Some(lease) => Some(Leased {
+                id: lease.id.clone(),
+                duration: vault::lifetime(lease, Deadline::new(Instant::now(), AGENT_LIMIT)).await,
+                is_renewable: lease.is_renewable,
+                holder: lease.holder.clone(),
+            }),
+            None => None,
+        };
         Brought {
             username: credential.username.clone(),
             secret: credential.secret.clone(),

@@ -1,7 +1,7 @@
 //! Lease: renewed and given back by whoever holds it, with what its session knew
 //! (<https://developer.hashicorp.com/vault/api-docs/system/leases>).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::Method;
 use secrecy::zeroize::Zeroizing;
@@ -31,6 +31,8 @@ pub(super) struct Holder {
 struct Login {
     namespace: Option<String>,
     is_batch: bool,
+    /// When its token ends, unless it is renewed; `None` where it never does.
+    ends: Option<SystemTime>,
 }
 
 impl Holder {
@@ -42,7 +44,7 @@ impl Holder {
             Standing::Given(token) => (token, None),
             Standing::LoggedIn(login) => {
                 let (namespace, is_batch) = (login.namespace.clone(), login.is_batch);
-                (&login.token, Some(Login { namespace, is_batch }))
+                (&login.token, Some(Login { namespace, is_batch, ends: login.ends }))
             }
         };
         Some(Self { reach: session.reach.clone(), token: token.clone(), login })
@@ -136,8 +138,11 @@ pub async fn renew(lease: &Lease, until: Deadline) -> Result<Duration, Problem> 
                 secrets: &[],
                 until,
             };
-            // A login that cannot be renewed still lives for a while.
-            server.call(call).await?.ok().and_then(Answer::grant).and_then(|grant| grant.lifetime)
+            match server.call(call).await?.ok().and_then(Answer::grant) {
+                Some(grant) => grant.lifetime,
+                // A login that cannot be renewed still lives for a while.
+                None => login.ends.map(|ends| ends.duration_since(SystemTime::now()).unwrap_or_default()),
+            }
         }
         None => None,
     };
@@ -146,6 +151,32 @@ pub async fn renew(lease: &Lease, until: Deadline) -> Result<Duration, Problem> 
     let answer = holder.put(&server, "sys/leases/renew", &body, until).await?;
     let duration = answer.leased().map(|leased| leased.duration).unwrap_or_default();
     Ok(login.map_or(duration, |login| login.min(duration)))
+}
+
+/// How long a lease lives that was made with a token which stays: its own time or the token's, whichever is sooner. The
+/// lease does not say so itself.
+pub async fn lifetime(lease: &Lease, until: Deadline) -> Duration {
+    let Ok(holder) = Holder::opened(lease) else { return lease.duration };
+    let Ok(server) = holder.reach.server(until) else { return lease.duration };
+    if holder.login.is_some() {
+        return lease.duration;
+    }
+    let call = Call {
+        method: Method::GET,
+        path: &segments("auth/token/lookup-self"),
+        body: None,
+        namespace: holder.reach.namespace.as_deref(),
+        token: Some(&holder.token),
+        secrets: &[],
+        until,
+    };
+    // Whoever may not look itself up may still use what it was given.
+    let about = server.call(call).await.ok().and_then(Result::ok);
+    let left = about.as_ref().and_then(|about| about.data()).and_then(|data| data["ttl"].as_u64());
+    match left.filter(|left| *left > 0) {
+        Some(left) => lease.duration.min(Duration::from_secs(left)),
+        None => lease.duration,
+    }
 }
 
 /// Whether the lease is of another namespace than the token that made it, and so does not end with it. Outside the root

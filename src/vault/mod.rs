@@ -15,7 +15,7 @@ mod token;
 mod wrapping;
 
 pub use answer::Answer;
-pub use lease::{give_back, renew};
+pub use lease::{give_back, lifetime, renew};
 pub use refusal::Refusal;
 pub use session::Session;
 
@@ -27,7 +27,6 @@ use crate::ask::Ask;
 use crate::aws;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
-use crate::file;
 use crate::http::{self, Identity, Proxies, ServerName, Trust};
 use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
@@ -184,16 +183,8 @@ impl Connection {
             Problem::new(Kind::Malformed, format!("{name} {why}"))
                 .hint(format!("set {name} to something like https://vault.example.com:8200"))
         })?;
-        match &address {
-            Address::Url(url) => http::judge_scheme(url, self.allow_http)?,
-            Address::Socket(path) => file::judge_socket(path).map_err(|(cause, mend)| {
-                let hint = if mend.is_empty() {
-                    "start the Vault Agent or Proxy, or correct the address"
-                } else {
-                    &mend
-                };
-                Problem::new(Kind::Unavailable, cause).hint(hint)
-            })?,
+        if let Address::Url(url) = &address {
+            http::judge_scheme(url, self.allow_http)?;
         }
         Ok(address)
     }
@@ -244,8 +235,8 @@ impl Connection {
         let file =
             self.ca_cert.clone().or_else(|| read(environment, "CACERT").map(|(_, path)| PathBuf::from(path)));
         match (file, read(environment, "CAPATH")) {
-            (Some(file), _) => Trust::file(file),
-            (None, Some((_, folder))) => Trust::folder(PathBuf::from(folder)),
+            (Some(file), _) => Trust::file(absolute(file)),
+            (None, Some((_, folder))) => Trust::folder(absolute(PathBuf::from(folder))),
             (None, None) => Trust::system(environment),
         }
     }
@@ -256,7 +247,8 @@ impl Connection {
         }
         match (read(environment, "CLIENT_CERT"), read(environment, "CLIENT_KEY")) {
             (Some((_, certificate)), Some((_, key))) => {
-                Ok(Some(Identity { certificate: PathBuf::from(certificate), key: PathBuf::from(key) }))
+                let [certificate, key] = [certificate, key].map(|path| absolute(PathBuf::from(path)));
+                Ok(Some(Identity { certificate, key }))
             }
             (None, None) => Ok(None),
             (Some((name, _)), None) | (None, Some((name, _))) => {
@@ -265,6 +257,11 @@ impl Connection {
             }
         }
     }
+}
+
+/// A path that stays the same for a process that stands in another folder.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// A variable of both clients: `BAO_…` first, as OpenBao's own client reads it, then `VAULT_…`.

@@ -12,6 +12,7 @@ use super::server::Server;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
+use crate::file;
 use crate::http::{Client, PROXY_VARIABLES, Proxies, ServerName, Settings, Trust};
 
 /// A server's place, whom it is believed to be, and the namespace of the secrets.
@@ -43,8 +44,15 @@ impl Reach {
     /// Ready to be called; nothing is sent yet.
     ///
     /// # Errors
-    /// A CA or client certificate that cannot be read.
+    /// A CA or client certificate that cannot be read, a socket that others may replace.
     pub(super) fn server(&self, connect: Deadline) -> Result<Server, Problem> {
+        if let Some(socket) = &self.socket {
+            // Each time: somebody else may listen there meanwhile.
+            file::judge_socket(socket).map_err(|(cause, mend)| {
+                let hint = "start the Vault Agent or Proxy, or correct the address";
+                Problem::new(Kind::Unavailable, cause).hint(if mend.is_empty() { hint } else { &mend })
+            })?;
+        }
         let settings = Settings {
             proxies: Arc::new(Proxies::from_environment(&Environment::Fixed(self.proxies.clone()))),
             trust: self.trust.clone(),
