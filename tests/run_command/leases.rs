@@ -72,7 +72,11 @@ fn ten_questions_are_one_lease_and_it_is_given_back_at_the_end() {
     let user = otp.user(&otp.bao.token);
     let answer = otp.in_the_middle(&user, "exit 3").go_on();
     assert_eq!((answer.code, answer.stdout.as_str(), answer.stderr.as_str()), (Some(3), "", ""));
-    assert_eq!((otp.leases(), otp.relay.counts().1), (0, 2), "the write, then the revocation");
+    assert_eq!(
+        (otp.leases(), otp.relay.counts().1),
+        (0, 3),
+        "the write, the look at the token, then the revocation"
+    );
 }
 
 #[test]
