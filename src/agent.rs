@@ -4,11 +4,14 @@
 //! answers exactly what the caller would have got by itself, whoever started it.
 
 pub(crate) mod client;
+mod giving;
 mod keeper;
 mod kept;
 pub(crate) mod life;
 pub(crate) mod line;
+mod listed;
 #[cfg(test)]
 mod made;
 pub(crate) mod place;
+pub(crate) mod seat;
 pub(crate) mod server;

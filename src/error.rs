@@ -61,6 +61,8 @@ pub struct Problem {
 pub enum Kind {
     /// Known and not allowed.
     Denied,
+    /// Whoever asks was told to end: it says nothing about the source.
+    Interrupted,
     /// The answer is there and cannot be used.
     Malformed,
     /// The place does not exist.

@@ -58,7 +58,7 @@ pub async fn credential(
 
 /// What a look-up ends in that a signal ended.
 pub fn signalled() -> Problem {
-    Problem::new(Kind::Unavailable, "ended by a signal")
+    Problem::new(Kind::Interrupted, "ended by a signal")
 }
 
 /// What a failure means to the client, as the rule has it.

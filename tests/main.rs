@@ -11,6 +11,7 @@
 
 mod support;
 
+mod agent;
 mod aws;
 mod config;
 mod env;

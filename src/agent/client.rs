@@ -1,6 +1,5 @@
 //! Client: how a look-up asks the agent, and hands over what it fetched.
 
-use std::io::ErrorKind;
 use std::time::Duration;
 
 use tokio::io::BufReader;
@@ -59,9 +58,10 @@ impl Client {
     /// Connects; `None` where no agent runs.
     ///
     /// # Errors
-    /// The variable names a socket that cannot be used: the sentence.
+    /// The variable names a socket that is not one's own: the sentence.
     pub(crate) async fn connect(environment: &Environment) -> Result<Option<Self>, String> {
         let place = Place::find(environment);
+        let told = |why: &str| format!("the agent's socket {}: {why}", place.socket.display());
         let why = match place.judge() {
             Ok(()) => match UnixStream::connect(&place.socket).await {
                 Ok(stream) if stream.peer_cred().is_ok_and(|peer| peer.uid() == geteuid().as_raw()) => {
@@ -69,20 +69,19 @@ impl Client {
                     return Ok(Some(Self { reader: BufReader::new(reader), writer }));
                 }
                 Ok(_) => "another user listens there".to_owned(),
-                // An agent that was killed left it: nobody is there to be trusted or not.
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => "there is none".to_owned(),
-                Err(error) => error.to_string(),
+                // The socket is one's own, and whoever listened there is gone or hangs: that is no reason to fail.
+                Err(error) => {
+                    log::event(|| told(&error.to_string()));
+                    return Ok(None);
+                }
             },
-            Err(Distrust::Missing) => "there is none".to_owned(),
+            Err(Distrust::Missing) => return Ok(None),
             Err(Distrust::Unsafe(why)) => why,
         };
-        let told = format!("the agent's socket {}: {why}", place.socket.display());
-        if place.is_named && (why != "there is none") {
-            return Err(told);
+        if place.is_named {
+            return Err(told(&why));
         }
-        if why != "there is none" {
-            log::event(|| told);
-        }
+        log::event(|| told(&why));
         Ok(None)
     }
 
@@ -130,6 +129,7 @@ impl Client {
         if let Some(why) = &told.refused {
             log::event(|| format!("the agent refused a line: {why}"));
         }
-        (told.v == VERSION && told.refused.is_none()).then_some(told)
+        // A refusal says so in any version, and so does what was done all the same.
+        (told.v == VERSION || told.refused.is_some() || told.done).then_some(told)
     }
 }

@@ -1,20 +1,17 @@
 //! Life: how an agent comes up, alone at its socket, and what it leaves behind.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Resource, Rlimit};
 use tokio::io::AsyncReadExt;
-use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::client::Client;
 use super::place::{Place, VARIABLE};
+use super::seat::Seat;
 use super::server;
 use crate::environment::Environment;
 
@@ -24,12 +21,9 @@ pub(crate) const DETACHED: &str = "--detached";
 pub(crate) const FOR: &str = "--for";
 /// How long a new agent may take until its socket answers.
 const START_LIMIT: Duration = Duration::from_secs(5);
-/// How long one that ends may take to give everything back.
-const END_LIMIT: Duration = Duration::from_secs(8);
 /// How the folder of a command's agent is called.
 pub(crate) const FOLDER: &str = "lease-";
-/// What an agent is started with: where its socket is, and nothing that could hold a secret.
-const VARIABLES: [&str; 5] = ["HOME", "PATH", "TMPDIR", "XDG_RUNTIME_DIR", VARIABLE];
+const SEE_WHY: &str = "hint: `docker-credential-lease agent` in the foreground says why";
 
 /// Whom an agent is for.
 #[derive(Debug, Eq, PartialEq)]
@@ -42,15 +36,6 @@ pub enum Kind {
     Foreground,
 }
 
-/// A socket that is ours alone until it is dropped.
-struct Own {
-    listener: Option<std::os::unix::net::UnixListener>,
-    /// Removed at the end; `None` where systemd made the socket.
-    socket: Option<PathBuf>,
-    /// Held for as long as we run: whoever cannot have it is the second one.
-    _lock: Option<File>,
-}
-
 /// Runs an agent until it is told to end. What it could not give back, in sentences; `None`: another one runs already.
 ///
 /// # Errors
@@ -61,18 +46,12 @@ pub(crate) fn run(environment: &Environment, kind: &Kind) -> Result<Option<Vec<S
         let _ = rustix::process::setsid();
     }
     keep_memory_private();
-    let Some(mut own) = Own::take(environment)? else { return Ok(None) };
+    let Some(seat) = Seat::take(environment)? else { return Ok(None) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    let left = runtime.block_on(async {
-        // Not a copy: where it is closed nobody may be left waiting in its queue.
-        let listener = own.listener.take().ok_or("there is no socket")?;
-        let listener = listener.set_nonblocking(true).and_then(|()| UnixListener::from_std(listener));
-        let listener = listener.map_err(|error| format!("the socket cannot be used: {error}"))?;
-        let idles = !matches!(kind, Kind::For(_));
-        Ok::<_, String>(server::serve(listener, idles, ended(kind)).await)
-    })?;
-    drop(own);
+    let idles = !matches!(kind, Kind::For(_));
+    let left = runtime.block_on(server::serve(seat, idles, ended(kind)));
+    let left = left.map_err(|error| format!("the socket cannot be used: {error}"))?;
     if let Kind::For(folder) = kind
         && is_its_folder(folder, environment)
     {
@@ -96,32 +75,23 @@ pub(crate) async fn start(environment: &Environment) -> Result<bool, String> {
     // The folder's faults are better told here than by a process whose stderr nobody sees.
     let place = Place::find(environment);
     place.prepare()?;
-    let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
-    let set = VARIABLES.iter().filter_map(|name| Some((*name, environment.path(name)?)));
-    let child = Command::new(program)
-        .args(["agent", DETACHED])
-        .env_clear()
-        .envs(set)
-        .envs(place.is_named.then_some((VARIABLE, &place.socket)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .current_dir("/")
-        .spawn();
-    let mut child = child.map_err(|error| format!("cannot start an agent: {error}"))?;
+    let mut child = spawn(&place.socket)?;
     let limit = Instant::now() + START_LIMIT;
     while Instant::now() < limit {
         if matches!(Client::connect(environment).await, Ok(Some(_))) {
             return Ok(true);
         }
-        if let Ok(Some(status)) = child.try_wait()
-            && !status.success()
-        {
-            return Err(format!("the agent ended at once, with {status}; hint: run `agent` to see why"));
+        match child.try_wait() {
+            // Another one had the place: it is coming up too, or about to leave.
+            Ok(Some(status)) if status.success() => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                child = spawn(&place.socket)?;
+            }
+            Ok(Some(status)) => return Err(format!("the agent ended at once, with {status}; {SEE_WHY}")),
+            _ => tokio::time::sleep(Duration::from_millis(5)).await,
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Err("the agent did not come up in time; hint: run `agent` to see why".to_owned())
+    Err(format!("the agent did not come up within {} s; {SEE_WHY}", START_LIMIT.as_secs()))
 }
 
 /// Whether it is a folder that was made for a command and its socket.
@@ -130,50 +100,20 @@ fn is_its_folder(folder: &Path, environment: &Environment) -> bool {
     is_named && Place::find(environment).socket.parent() == Some(folder)
 }
 
-impl Own {
-    fn take(environment: &Environment) -> Result<Option<Self>, String> {
-        if let Some(listener) = listenfd::ListenFd::from_env().take_unix_listener(0).ok().flatten() {
-            return Ok(Some(Self { listener: Some(listener), socket: None, _lock: None }));
-        }
-        let place = Place::find(environment);
-        place.prepare()?;
-        let socket = place.socket.clone();
-        let told = |what: &str, error: io::Error| format!("cannot {what} {}: {error}", socket.display());
-        let mut lock = socket.clone().into_os_string();
-        lock.push(".lock");
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock);
-        let lock = lock.map_err(|error| told("lock", error))?;
-        let limit = Instant::now() + END_LIMIT;
-        while flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            // One that is still giving back does not listen any more: its place is free in a moment.
-            if std::os::unix::net::UnixStream::connect(&socket).is_ok() || Instant::now() > limit {
-                return Ok(None);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        // Whoever had it is gone, or the lock would be held: a socket that is left there is nobody's.
-        match fs::symlink_metadata(&socket) {
-            Ok(left) if left.file_type().is_socket() => {
-                fs::remove_file(&socket).map_err(|error| told("replace", error))?;
-            }
-            Ok(_) => return Err(format!("{} is there and is no socket", socket.display())),
-            Err(_) => {}
-        }
-        // Closed to others from the first moment: its folder is.
-        let listener = std::os::unix::net::UnixListener::bind(&socket);
-        let listener = listener.map_err(|error| told("listen at", error))?;
-        place.close_to_others().map_err(|error| told("close to others", error))?;
-        Ok(Some(Self { listener: Some(listener), socket: Some(socket), _lock: Some(lock) }))
-    }
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        if let Some(socket) = &self.socket {
-            // Somebody may have removed it before.
-            let _ = fs::remove_file(socket);
-        }
-    }
+/// An agent in the background. It needs to know its socket, and nothing else of its caller's environment.
+fn spawn(socket: &Path) -> Result<Child, String> {
+    let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let child = Command::new(program)
+        .args(["agent", DETACHED])
+        .env_clear()
+        // It stands elsewhere.
+        .env(VARIABLE, std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .current_dir("/")
+        .spawn();
+    child.map_err(|error| format!("cannot start an agent: {error}"))
 }
 
 /// Neither a core file nor another process of the user's may show what is kept.
@@ -187,8 +127,8 @@ fn keep_memory_private() {
 
 /// A signal, or the end of whoever holds our stdin.
 async fn ended(kind: &Kind) {
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return std::future::pending().await;
     };
@@ -201,7 +141,6 @@ async fn ended(kind: &Kind) {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
-        _ = hang_up.recv() => {}
         () = alone => {}
     }
 }

@@ -2,21 +2,24 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::geteuid;
 use tokio::io::BufReader;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{interval, timeout};
 
+use super::giving::{TICK, give_back, lease};
 use super::keeper::{Held, Keeper, Turn};
 use super::kept::Moment;
-use super::line::{self, Have, Leased, Listed, Login, Said, Status, Told, VERSION};
-use crate::credential::Lease;
+use super::line::{self, Have, Leased, Login, Said, Told, VERSION};
+use super::listed;
+use super::seat::Seat;
 use crate::deadline::Deadline;
-use crate::error::Kind;
 use crate::vault;
 
 /// How long a caller may take to say something.
@@ -24,9 +27,7 @@ const CALLER_LIMIT: Duration = Duration::from_secs(60);
 /// How long is spent on giving one lease back, with all its tries.
 const GIVE_BACK_LIMIT: Duration = Duration::from_secs(5);
 /// How often the end looks whether it is over.
-const FAREWELL_TICK: Duration = Duration::from_millis(5);
-/// How often what is late, run out or due is looked for.
-const TICK: Duration = Duration::from_millis(250);
+const MOMENT: Duration = Duration::from_millis(5);
 /// How long it stays without being asked, unless a caller's config says otherwise.
 pub(crate) const DEFAULT_IDLE: Duration = Duration::from_secs(30 * 60);
 
@@ -43,24 +44,23 @@ struct Agent {
     asked: Cell<Instant>,
     idle: Cell<Duration>,
     end: Notify,
-    /// Whether nobody is kept waiting any more.
+    /// Those who said stop.
+    stoppers: RefCell<Vec<OwnedWriteHalf>>,
+    /// Whether nobody is sent to fetch any more.
     is_ending: Cell<bool>,
-    /// Who said stop, and is to be told what could not be given back.
-    farewells: RefCell<Vec<oneshot::Sender<Vec<String>>>>,
-    /// How many of them have not been told yet.
-    leaving: Cell<usize>,
 }
 
-/// Answers on the socket until somebody says stop, `ended` comes or nobody asks any more; then gives everything back.
-/// What could not be, in sentences.
+/// Answers on the socket until somebody says stop, `ended` comes, nobody asks any more or nobody finds it; then gives
+/// everything back. What could not be, in sentences.
+///
+/// # Errors
+/// The socket cannot be used.
 pub(crate) async fn serve(
-    listener: UnixListener,
+    seat: Seat,
     idles: bool,
     ended: impl Future<Output = ()>,
-) -> Vec<String> {
-    let socket = listener.local_addr().ok();
-    let socket = socket.as_ref().and_then(|address| address.as_pathname());
-    let socket = socket.map(|path| path.display().to_string()).unwrap_or_default();
+) -> io::Result<Vec<String>> {
+    let (listener, socket) = (seat.listen()?, seat.name());
     let now = Instant::now();
     let agent = Rc::new(Agent {
         keeper: RefCell::new(Keeper::new()),
@@ -71,13 +71,12 @@ pub(crate) async fn serve(
         asked: Cell::new(now),
         idle: Cell::new(DEFAULT_IDLE),
         end: Notify::new(),
+        stoppers: RefCell::default(),
         is_ending: Cell::new(false),
-        farewells: RefCell::default(),
-        leaving: Cell::new(0),
     });
     let local = tokio::task::LocalSet::new();
-    local
-        .run_until(async move {
+    let left = local
+        .run_until(async {
             let accepting = async {
                 let mut next: u64 = 0;
                 loop {
@@ -93,15 +92,16 @@ pub(crate) async fn serve(
             };
             tokio::select! {
                 () = accepting => {}
-                () = Rc::clone(&agent).watch() => {}
+                () = Rc::clone(&agent).watch(&seat) => {}
                 () = agent.end.notified() => {}
                 () = ended => {}
             }
-            // Whoever asks from now on goes on without an agent.
-            drop(listener);
-            agent.wind_up().await
+            // Whoever comes now finds nobody, and may have another one start in this one's place.
+            drop((listener, seat));
+            agent.give_all_back().await
         })
-        .await
+        .await;
+    Ok(left)
 }
 
 impl Agent {
@@ -109,8 +109,8 @@ impl Agent {
         Moment { wall: SystemTime::now(), steady: self.started.elapsed() }
     }
 
-    /// Looks after what nobody asks for: until it has been idle for too long.
-    async fn watch(self: Rc<Self>) {
+    /// Looks after what nobody asks for: until it has been idle for too long, or nobody can find it.
+    async fn watch(self: Rc<Self>, seat: &Seat) {
         let mut tick = interval(TICK);
         loop {
             tick.tick().await;
@@ -122,7 +122,7 @@ impl Agent {
             for (key, lease) in due {
                 tokio::task::spawn_local(Rc::clone(&self).renew(key, lease));
             }
-            if self.idles && self.asked.get().elapsed() >= self.idle.get() {
+            if !seat.is_in_place() || self.idles && self.asked.get().elapsed() >= self.idle.get() {
                 return;
             }
         }
@@ -133,31 +133,6 @@ impl Agent {
         let life = vault::renew(&lease(&leased), until).await.map_err(|problem| problem.kind);
         let now = self.now();
         self.keeper.borrow_mut().renewed(&key, &leased.id, life, now, jitter());
-    }
-
-    /// Gives everything back, also what is on its way; what could not be.
-    async fn wind_up(&self) -> Vec<String> {
-        self.is_ending.set(true);
-        let limit = Deadline::new(Instant::now(), GIVE_BACK_LIMIT);
-        let mut left = Vec::new();
-        loop {
-            let leases = self.keeper.borrow_mut().flush(&[]);
-            let is_empty = leases.is_empty();
-            left.extend(give_back(leases, limit).await.into_iter().map(|(_, why)| why));
-            if limit.is_over() || (is_empty && !self.keeper.borrow().is_fetching()) {
-                break;
-            }
-            tokio::time::sleep(FAREWELL_TICK).await;
-        }
-        for farewell in self.farewells.take() {
-            // One that did not wait is not told.
-            let _ = farewell.send(left.clone());
-        }
-        let told = Instant::now() + TICK;
-        while self.leaving.get() > 0 && Instant::now() < told {
-            tokio::time::sleep(FAREWELL_TICK).await;
-        }
-        left
     }
 
     /// One caller, until it goes away.
@@ -179,14 +154,17 @@ impl Agent {
                 _ => break,
             };
             self.asked.set(Instant::now());
-            if said.v == VERSION && said.stop {
-                self.farewell(&mut writer).await;
+            if said.stop {
+                // It hears how that went when it has been done.
+                self.stoppers.borrow_mut().push(writer);
+                self.end.notify_one();
                 break;
             }
             let told = match said {
                 Said { v, .. } if v != VERSION => {
-                    let why =
-                        format!("this agent speaks version {VERSION}, not {v}: stop it and start it anew");
+                    let why = format!(
+                        "this agent speaks version {VERSION}, not {v}: run `docker-credential-lease agent stop`"
+                    );
                     Told { refused: Some(why), ..Told::default() }
                 }
                 Said { want: Some(_), .. } if self.is_ending.get() => {
@@ -226,18 +204,6 @@ impl Agent {
         tell(turns);
     }
 
-    /// Ends the agent, and says what it leaves.
-    async fn farewell(&self, writer: &mut (impl tokio::io::AsyncWrite + Unpin)) {
-        let (farewell, left) = oneshot::channel();
-        self.farewells.borrow_mut().push(farewell);
-        self.leaving.set(self.leaving.get() + 1);
-        self.end.notify_one();
-        let told = Told { v: VERSION, done: true, left: left.await.unwrap_or_default(), ..Told::default() };
-        // One that is gone did not want to know.
-        let _ = line::write(writer, &told).await;
-        self.leaving.set(self.leaving.get() - 1);
-    }
-
     async fn others(&self, who: u64, said: Said) -> Told {
         let done = Told { done: true, ..Told::default() };
         let now = self.now();
@@ -272,7 +238,10 @@ impl Agent {
                 let named = all.values().map(|login| (login.registry.clone(), login.username.clone()));
                 Told { logins: Some(named.collect()), ..Told::default() }
             }
-            Said { status: true, .. } => Told { status: Some(self.status()), ..Told::default() },
+            Said { status: true, .. } => {
+                let status = listed::status(&self.keeper.borrow(), &self.socket);
+                Told { status: Some(status), ..Told::default() }
+            }
             _ => Told { refused: Some("nothing is asked".to_owned()), ..Told::default() },
         }
     }
@@ -289,59 +258,28 @@ impl Agent {
             .collect()
     }
 
-    fn status(&self) -> Status {
-        let keeper = self.keeper.borrow();
-        let listed = keeper.kept().map(|kept| Listed {
-            registry: kept.about.registry.clone(),
-            source: kept.about.source.clone(),
-            place: kept.about.place.clone(),
-            username: kept.brought.username.clone(),
-            fetched: rfc3339(kept.fetched.wall).unwrap_or_default(),
-            expires: kept.ends().and_then(rfc3339),
-            lease: kept.brought.lease.as_ref().map(|lease| lease.id.clone()),
-        });
-        let old = keeper.old().iter().map(|held| Listed {
-            registry: held.about.registry.clone(),
-            source: held.about.source.clone(),
-            place: held.about.place.clone(),
-            username: held.username.clone(),
-            fetched: rfc3339(held.fetched.wall).unwrap_or_default(),
-            expires: held.life.ends().and_then(rfc3339),
-            lease: Some(held.lease.id.clone()),
-        });
-        let listed = listed.chain(old);
-        let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION").to_owned());
-        Status { pid, version, socket: self.socket.clone(), credentials: listed.collect() }
+    /// Gives everything back, and tells those who said stop; what could not be, in sentences.
+    async fn give_all_back(&self) -> Vec<String> {
+        self.is_ending.set(true);
+        let limit = Deadline::new(Instant::now(), GIVE_BACK_LIMIT);
+        let mut left = Vec::new();
+        loop {
+            // What is on its way goes back too.
+            let leases = self.keeper.borrow_mut().flush(&[]);
+            let is_empty = leases.is_empty();
+            left.extend(give_back(leases, limit).await.into_iter().map(|(_, why)| why));
+            if limit.is_over() || (is_empty && !self.keeper.borrow().is_fetching()) {
+                break;
+            }
+            tokio::time::sleep(MOMENT).await;
+        }
+        for mut stopper in self.stoppers.take() {
+            let told = Told { v: VERSION, done: true, left: left.clone(), ..Told::default() };
+            // One that does not wait for it does not want to know.
+            let _ = line::write(&mut stopper, &told).await;
+        }
+        left
     }
-}
-
-/// Gives leases back at the same time; those that could not be, each with its sentence.
-async fn give_back(leases: Vec<Held>, until: Deadline) -> Vec<(Held, String)> {
-    let tries: Vec<_> = leases
-        .into_iter()
-        .map(|held| {
-            tokio::task::spawn_local(async move {
-                let lease = lease(&held.lease);
-                loop {
-                    match vault::give_back(&lease, until).await {
-                        Ok(()) => return None,
-                        // A policy does not change by asking again.
-                        Err(problem) if problem.kind == Kind::Denied || until.left() <= TICK => {
-                            let why =
-                                format!("the lease {} could not be given back: {}", lease.id, problem.cause);
-                            return Some((held, why));
-                        }
-                        Err(_) => tokio::time::sleep(TICK).await,
-                    }
-                }
-            })
-        })
-        .collect();
-    let mut left = Vec::new();
-    for one in tries {
-        left.extend(one.await.ok().flatten());
-    }
-    left
 }
 
 fn answer(turn: Turn) -> Told {
@@ -363,37 +301,7 @@ fn tell(turns: Vec<(oneshot::Sender<Turn>, Turn)>) {
     }
 }
 
-fn lease(leased: &Leased) -> Lease {
-    Lease {
-        id: leased.id.clone(),
-        duration: leased.duration,
-        is_renewable: leased.is_renewable,
-        holder: leased.holder.clone(),
-    }
-}
-
 /// From 0 to 1.
 fn jitter() -> f64 {
     fastrand::f64()
-}
-
-/// `None` after the year 9999, which servers can name and RFC 3339 cannot.
-fn rfc3339(time: SystemTime) -> Option<String> {
-    use aws_smithy_types::date_time::Format;
-    aws_smithy_types::DateTime::from(time).fmt(Format::DateTime).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_in_rfc_3339_or_none() {
-        let at = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).and_then(rfc3339);
-        assert_eq!(at(1_800_000_000).as_deref(), Some("2027-01-15T08:00:00Z"));
-        assert_eq!(at(253_402_300_799).as_deref(), Some("9999-12-31T23:59:59Z"));
-        for far in [253_402_300_800, 1 << 40, 1 << 60, u64::MAX] {
-            assert_eq!(at(far), None, "{far}");
-        }
-    }
 }

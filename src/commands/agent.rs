@@ -5,12 +5,15 @@ use std::time::Duration;
 use crate::agent::client::Client;
 use crate::agent::life::{self, Kind};
 use crate::agent::line::{Listed, Said, Told};
+use crate::agent::place::Place;
 use crate::commands::Outcome;
 use crate::environment::Environment;
+use crate::error::one_line;
 use crate::registry::{Asked, Registry};
 
 /// How long the agent may take: it gives leases back for up to five seconds.
 const LIMIT: Duration = Duration::from_secs(8);
+const NONE: &str = "no agent runs";
 
 /// What is said to the agent, or of it.
 #[derive(Debug, Eq, PartialEq)]
@@ -46,7 +49,7 @@ fn be(environment: &Environment, kind: &Kind) -> Outcome {
         Ok(Some(left)) if left.is_empty() => Outcome::done(""),
         Ok(Some(left)) => Outcome { err: lines(&left), success: true, ..Outcome::default() },
         Ok(None) => Outcome::done("an agent runs already\n"),
-        Err(why) => Outcome::failed(format!("{why}\n")),
+        Err(why) => failed(why),
     }
 }
 
@@ -54,7 +57,7 @@ fn detach(environment: &Environment) -> Outcome {
     match block_on(life::start(environment)) {
         Ok(true) => Outcome::done(""),
         Ok(false) => Outcome::done("an agent runs already\n"),
-        Err(why) => Outcome::failed(format!("{why}\n")),
+        Err(why) => failed(why),
     }
 }
 
@@ -63,13 +66,13 @@ fn flush(registries: &[String], environment: &Environment) -> Outcome {
     for text in registries {
         match Asked::parse(text) {
             Asked::Registry(registry) => named.push(Registry::host_and_port(&registry)),
-            _ => return Outcome::failed(format!("`{text}` is no registry\n")),
+            _ => return failed(format!("`{text}` is no registry")),
         }
     }
     match ask(environment, Said { flush: Some(named), ..Said::default() }) {
         Ok(Some(told)) => given_back(told),
-        Ok(None) => Outcome::failed("no agent runs\n"),
-        Err(why) => Outcome::failed(why),
+        Ok(None) => failed(NONE),
+        Err(why) => failed(why),
     }
 }
 
@@ -77,7 +80,7 @@ fn stop(environment: &Environment) -> Outcome {
     match ask(environment, Said { stop: true, ..Said::default() }) {
         Ok(Some(told)) => given_back(told),
         Ok(None) => Outcome::done(""),
-        Err(why) => Outcome::failed(why),
+        Err(why) => failed(why),
     }
 }
 
@@ -92,20 +95,22 @@ fn given_back(told: Told) -> Outcome {
 fn status(environment: &Environment, json: bool) -> Outcome {
     let status = match ask(environment, Said { status: true, ..Said::default() }) {
         Ok(Some(Told { status: Some(status), .. })) => status,
-        Ok(_) => return Outcome::failed("no agent runs\n"),
-        Err(why) => return Outcome::failed(why),
+        Ok(_) => return failed(NONE),
+        Err(why) => return failed(why),
     };
     if json {
         return match serde_json::to_string(&status) {
             Ok(text) => Outcome::done(format!("{text}\n")),
-            Err(_) => Outcome::failed("the agent's answer cannot be told\n"),
+            Err(_) => failed("the agent's answer cannot be told"),
         };
     }
     let mut text = format!("agent {} (pid {}) at {}\n", status.version, status.pid, status.socket);
     for Listed { registry, source, place, username, fetched, expires, lease } in status.credentials {
-        text.push_str(&format!("{registry}: {username} from {source}: {place}, fetched {fetched}"));
-        text.extend(expires.map(|end| format!(", expires {end}")));
-        text.extend(lease.map(|id| format!(", lease {id}")));
+        let mut line = format!("{registry}: {username} from {source}: {place}, fetched {fetched}");
+        line.extend(expires.map(|end| format!(", expires {end}")));
+        line.extend(lease.map(|id| format!(", lease {id}")));
+        // A server may have any user name.
+        text.push_str(&one_line(&line));
         text.push('\n');
     }
     Outcome::done(text)
@@ -115,10 +120,21 @@ fn status(environment: &Environment, json: bool) -> Outcome {
 fn ask(environment: &Environment, said: Said) -> Result<Option<Told>, String> {
     let asked = async {
         let Some(mut client) = Client::connect(environment).await? else { return Ok(None) };
-        let told = tokio::time::timeout(LIMIT, client.ask(said)).await;
-        told.ok().flatten().map(Some).ok_or_else(|| "the agent does not answer".to_owned())
+        match tokio::time::timeout(LIMIT, client.ask(said)).await {
+            Ok(Some(Told { refused: Some(why), .. })) => Err(why),
+            Ok(Some(told)) => Ok(Some(told)),
+            _ => {
+                let socket = Place::find(environment).socket;
+                let hint = "end its process and start another";
+                Err(format!("the agent at {} does not answer; hint: {hint}", socket.display()))
+            }
+        }
     };
-    block_on(asked).map_err(|why| format!("{why}\n"))
+    block_on(asked)
+}
+
+fn failed(why: impl Into<String>) -> Outcome {
+    Outcome::failed(lines(&[why.into()]))
 }
 
 fn lines(texts: &[String]) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{AGENT_LIMIT, MINT_LIMIT, Session};
+use super::{AGENT_LIMIT, Session};
 use crate::agent::client::{Client, Turn};
 use crate::agent::line::{About, Brought, Failed, Leased, Want};
 use crate::config::{Agent, Rule};
@@ -11,7 +11,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Failure, Kind, Problem};
 use crate::inputs::Inputs;
 use crate::registry::Registry;
-use crate::{agent, log, resolve, vault};
+use crate::{agent, log, vault};
 
 impl Session<'_> {
     /// What to ask the agent.
@@ -26,7 +26,8 @@ impl Session<'_> {
         let about = About { registry: registry.host_and_port(), source: source.to_owned(), place };
         // Whoever waits has joined later, and must still have time to fetch.
         let timeout = self.config.as_ref().map_or(super::DEFAULT_TIMEOUT, |config| config.timeout);
-        let patience = if rule.source.mints() { MINT_LIMIT } else { timeout / 2 };
+        // What makes a credential is waited for longer: it is not to be made twice where the server is only slow.
+        let patience = if rule.source.mints() { timeout / 4 * 3 } else { timeout / 2 };
         let (patience, idle) = (millis(patience), millis(self.agent().idle_timeout));
         Want { key: inputs.finish(), login, about, patience, idle }
     }
@@ -72,10 +73,8 @@ impl Session<'_> {
                 // What the agent has taken it also gives back.
                 Ok(if taken { Credential { lease: None, ..credential } } else { credential })
             }
-            // It says nothing of the source: whoever waits goes on.
-            Err(Error::Failed(own)) if own.problem.cause == resolve::signalled().cause => {
-                Err(Error::Failed(own))
-            }
+            // What ended this process is nothing to those who wait: the next one fetches.
+            Err(Error::Failed(own)) if own.problem.kind == Kind::Interrupted => Err(Error::Failed(own)),
             Err(Error::Failed(own)) => {
                 let Problem { kind, cause, hint, proxy } = own.problem.clone();
                 let (key, login) = (want.key.clone(), want.login.clone());

@@ -1,7 +1,7 @@
 //! Lease: renewed and given back by whoever holds it, with what its session knew
 //! (<https://developer.hashicorp.com/vault/api-docs/system/leases>).
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::Method;
 use secrecy::zeroize::Zeroizing;
@@ -31,8 +31,6 @@ pub(super) struct Holder {
 struct Login {
     namespace: Option<String>,
     is_batch: bool,
-    /// When its token ends, unless it is renewed; `None` where it never does.
-    ends: Option<SystemTime>,
 }
 
 impl Holder {
@@ -44,7 +42,7 @@ impl Holder {
             Standing::Given(token) => (token, None),
             Standing::LoggedIn(login) => {
                 let (namespace, is_batch) = (login.namespace.clone(), login.is_batch);
-                (&login.token, Some(Login { namespace, is_batch, ends: login.ends }))
+                (&login.token, Some(Login { namespace, is_batch }))
             }
         };
         Some(Self { reach: session.reach.clone(), token: token.clone(), login })
@@ -87,7 +85,11 @@ impl Holder {
     }
 
     async fn revoke(&self, server: &Server, lease: &Lease, until: Deadline) -> Result<(), Problem> {
-        self.put(server, "sys/leases/revoke", &json!({ "lease_id": lease.id }), until).await.map(drop)
+        let revoked = self.put(server, "sys/leases/revoke", &json!({ "lease_id": lease.id }), until).await;
+        revoked.map(drop).map_err(|problem| match problem.kind {
+            Kind::Denied => problem.hint("allow update on sys/leases/revoke, or leave it: it ends by itself"),
+            _ => problem,
+        })
     }
 
     async fn put(
@@ -138,11 +140,9 @@ pub async fn renew(lease: &Lease, until: Deadline) -> Result<Duration, Problem> 
                 secrets: &[],
                 until,
             };
-            match server.call(call).await?.ok().and_then(Answer::grant) {
-                Some(grant) => grant.lifetime,
-                // A login that cannot be renewed still lives for a while.
-                None => login.ends.map(|ends| ends.duration_since(SystemTime::now()).unwrap_or_default()),
-            }
+            // The lease ends with the login: where that cannot be renewed, renewing the lease gains nothing.
+            let renewed = server.call(call).await?.map_err(|refusal| refused(&refusal))?;
+            renewed.grant().and_then(|grant| grant.lifetime)
         }
         None => None,
     };
@@ -201,11 +201,8 @@ pub(super) async fn revoke_self(
 }
 
 fn refused(refusal: &Refusal) -> Problem {
-    let (kind, _) = refusal.state().unwrap_or(match refusal.status {
-        403 => (Kind::Denied, ""),
-        // The engine could not do it, which may pass.
-        _ => (Kind::Unavailable, ""),
-    });
+    let kind = refusal.state().map_or(Kind::Malformed, |(kind, _)| kind);
+    let kind = if refusal.status == 403 { Kind::Denied } else { kind };
     refusal.problem(kind, "")
 }
 

@@ -1,7 +1,7 @@
 //! Session: a connection with its token, and what is given back at its end.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use http::Method;
 use secrecy::zeroize::Zeroizing;
@@ -48,8 +48,6 @@ pub(super) struct LoggedIn {
     pub(super) token: SecretString,
     /// How long it lives; `None` for ever.
     pub(super) lifetime: Option<Duration>,
-    /// When that will be over.
-    pub(super) ends: Option<SystemTime>,
     /// Whether its token is one that the server keeps no record of, and so cannot take back.
     pub(super) is_batch: bool,
     /// Where it happened.
@@ -64,8 +62,7 @@ impl LoggedIn {
     pub(super) fn new(grant: Grant, namespace: Option<String>) -> Self {
         let Grant { token, lifetime, is_batch, uses, is_shared } = grant;
         let (uses, is_ours) = (Cell::new(uses), Cell::new(!is_shared));
-        let ends = lifetime.and_then(|lifetime| SystemTime::now().checked_add(lifetime));
-        Self { token, lifetime, ends, is_batch, namespace, uses, is_ours }
+        Self { token, lifetime, is_batch, namespace, uses, is_ours }
     }
 }
 

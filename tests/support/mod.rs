@@ -1,5 +1,6 @@
 //! The helper in a home of its own, with an environment of its own.
 
+pub(crate) mod agent;
 pub(crate) mod app_role;
 pub(crate) mod gate;
 pub(crate) mod hostile;
@@ -13,6 +14,7 @@ pub(crate) mod proxy;
 pub(crate) mod recorder;
 pub(crate) mod relay;
 pub(crate) mod servers;
+pub(crate) mod sluice;
 pub(crate) mod tls;
 
 use std::fs;
@@ -172,6 +174,12 @@ impl Answer {
     #[track_caller]
     pub(crate) fn is_silent(&self) {
         assert_eq!((self.code, self.stdout.as_str(), self.stderr.as_str()), (Some(0), "", ""));
+    }
+
+    /// Success, whatever the log says.
+    #[track_caller]
+    pub(crate) fn succeeds(&self) {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(0), ""), "{self:?}");
     }
 
     #[track_caller]

@@ -1,0 +1,109 @@
+//! A socket that systemd made, and the units for it.
+
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::Kv;
+use crate::support::Answer;
+use crate::support::agent::{Line, SOCKET, private_folder, until};
+
+/// Hands the socket over as systemd does: as descriptor 3, to the process that the variable names.
+const HAND_OVER: &str = "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" agent";
+
+#[test]
+fn the_socket_that_systemd_hands_over_is_listened_at_and_left_in_place() {
+    let Some(kv) = Kv::find() else { return };
+    let folder = private_folder();
+    let socket = folder.path().join("handed.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let helper = kv.helper("").env(SOCKET, socket.to_str().unwrap());
+    for turn in 1..=2 {
+        let mut agent = Command::new("sh")
+            .args(["-c", HAND_OVER, env!("CARGO_BIN_EXE_docker-credential-lease")])
+            .env_clear()
+            .stdin(Stdio::from(listener.as_fd().try_clone_to_owned().unwrap()))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        for _ in 0..2 {
+            helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
+        }
+        assert_eq!(kv.requests(), turn);
+        let answer = helper.run(&["agent", "status", "--json"], "");
+        assert!(answer.stdout.contains(&format!("\"socket\":\"{}\"", socket.display())), "{answer:?}");
+        assert_eq!(helper.run(&["agent", "stop"], "").code, Some(0));
+        let mut ended = false;
+        for _ in 0..500 {
+            ended = agent.try_wait().unwrap().is_some();
+            if ended {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if !ended {
+            agent.kill().unwrap();
+        }
+        let answer = Answer::from_output(agent.wait_with_output().unwrap());
+        assert!(ended && answer.code == Some(0) && answer.stderr.is_empty(), "{answer:?}");
+        // systemd goes on listening there.
+        assert!(socket.exists());
+    }
+    drop(listener);
+}
+
+#[test]
+fn a_socket_for_another_process_is_not_taken() {
+    let folder = private_folder();
+    let (theirs, own) = (folder.path().join("theirs.sock"), folder.path().join("agent.sock"));
+    let listener = UnixListener::bind(&theirs).unwrap();
+    let mut agent = Command::new("sh")
+        .args(["-c", &HAND_OVER.replace("$$", "1"), env!("CARGO_BIN_EXE_docker-credential-lease")])
+        .env_clear()
+        .env(SOCKET, &own)
+        .stdin(Stdio::from(listener.as_fd().try_clone_to_owned().unwrap()))
+        .spawn()
+        .unwrap();
+    until("it listens at its own", || own.exists());
+    let told = Line::to(&own).ask_now(serde_json::json!({"status": true}));
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert_eq!(told.unwrap()["status"]["socket"], own.to_str().unwrap());
+}
+
+/// The folder of the units.
+fn units() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd")
+}
+
+#[test]
+fn systemd_takes_the_units() {
+    let Ok(tool) = Command::new("systemd-analyze").arg("--version").output() else {
+        eprintln!("SKIPPED: there is no systemd-analyze");
+        return;
+    };
+    assert!(tool.status.success());
+    let folder = private_folder();
+    for name in ["docker-credential-lease-agent.service", "docker-credential-lease-agent.socket"] {
+        // The program is not where the package puts it.
+        let unit = std::fs::read_to_string(units().join(name)).unwrap();
+        let unit =
+            unit.replace("/usr/bin/docker-credential-lease", env!("CARGO_BIN_EXE_docker-credential-lease"));
+        std::fs::write(folder.path().join(name), unit).unwrap();
+    }
+    let paths =
+        ["service", "socket"].map(|kind| folder.path().join(format!("docker-credential-lease-agent.{kind}")));
+    let mut command = Command::new("systemd-analyze");
+    command.args(["--user", "--man=no", "verify"]).args(&paths);
+    command
+        .env("XDG_RUNTIME_DIR", folder.path())
+        .env("SYSTEMD_UNIT_PATH", format!("{}:", folder.path().display()));
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && !told.contains("docker-credential-lease"), "{told}");
+}
