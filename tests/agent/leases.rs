@@ -70,7 +70,7 @@ fn ten_look_ups_make_one_lease_and_status_names_it() {
         assert_eq!(secret(&helper.get("https://ghcr.io/v2/")), first);
     }
     let leases = otp.leases();
-    assert_eq!((leases.len(), otp.relay.counts().1), (1, 1));
+    assert_eq!((leases.len(), otp.relay.counts().1), (1, 2));
     let kept = agent.kept();
     assert_eq!(kept.len(), 1);
     let mut keys: Vec<&str> = kept[0].as_object().unwrap().keys().map(String::as_str).collect();

@@ -138,6 +138,6 @@ fn the_command_may_stop_the_agent_itself() {
     // It keeps what it was given, and is not told that anything was lost.
     let stop = "docker-credential-lease agent stop && ! docker-credential-lease agent status";
     let answer = user.script(&format!("{stop} && cat \"$DOCKER_CONFIG/config.json\""));
-    assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), "no agent runs\n"));
+    assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), "docker-credential-lease: no agent runs\n"));
     assert!(answer.stdout.contains("credsStore"), "{}", answer.stdout);
 }
