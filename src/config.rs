@@ -3,6 +3,10 @@
 //! One file is the whole config. Every mistake is one sentence with file, line and column, and nothing is answered
 //! until it is mended: a rule that was half understood could send a credential to the wrong place.
 
+mod agent;
+
+pub use agent::Agent;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -50,17 +54,6 @@ pub struct Config {
     pub is_built_in: bool,
     /// Where it stands, as a sentence names it; where nobody wrote one, where it would.
     pub origin: String,
-}
-
-/// The table `[agent]`.
-#[derive(Clone, Copy)]
-pub struct Agent {
-    /// How long an answer that states no expiry is given out; zero: it is not kept.
-    pub ttl: Duration,
-    /// How long the agent stays without being asked.
-    pub idle_timeout: Duration,
-    /// Whether the first look-up starts one.
-    pub autostart: bool,
 }
 
 /// One `[registry."PATTERN"]` table.
@@ -189,29 +182,6 @@ impl Config {
             .iter()
             .filter(|rule| rule.pattern.matches(registry) && rule.source.place(registry).is_some())
             .max_by(|one, two| one.pattern.precedence(&two.pattern))
-    }
-}
-
-impl Default for Agent {
-    fn default() -> Self {
-        let (ttl, idle_timeout) = (Duration::from_secs(5 * 60), Duration::from_secs(30 * 60));
-        Self { ttl, idle_timeout, autostart: false }
-    }
-}
-
-impl Agent {
-    fn parse(keys: &Keys<'_>) -> Read<Self> {
-        let usual = Self::default();
-        let agent = Self {
-            ttl: keys.duration("ttl")?.unwrap_or(usual.ttl),
-            idle_timeout: keys.duration("idle-timeout")?.unwrap_or(usual.idle_timeout),
-            autostart: keys.boolean("autostart")?.unwrap_or(usual.autostart),
-        };
-        keys.finish()?;
-        if agent.idle_timeout.is_zero() {
-            return Err(keys.mistake("idle-timeout", "takes more than 0s"));
-        }
-        Ok(agent)
     }
 }
 
