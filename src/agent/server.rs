@@ -44,6 +44,8 @@ struct Agent {
     asked: Cell<Instant>,
     idle: Cell<Duration>,
     end: Notify,
+    /// How many callers are having leases given back.
+    giving: Cell<usize>,
     /// Those who said stop.
     stoppers: RefCell<Vec<OwnedWriteHalf>>,
     /// Whether nobody is sent to fetch any more.
@@ -71,6 +73,7 @@ pub(crate) async fn serve(
         asked: Cell::new(now),
         idle: Cell::new(DEFAULT_IDLE),
         end: Notify::new(),
+        giving: Cell::new(0),
         stoppers: RefCell::default(),
         is_ending: Cell::new(false),
     });
@@ -248,7 +251,9 @@ impl Agent {
 
     /// Gives leases back; what could not be stays listed.
     async fn hand_back(&self, leases: Vec<Held>) -> Vec<String> {
+        self.giving.update(|callers| callers + 1);
         let left = give_back(leases, Deadline::new(Instant::now(), GIVE_BACK_LIMIT)).await;
+        self.giving.update(|callers| callers - 1);
         let mut keeper = self.keeper.borrow_mut();
         left.into_iter()
             .map(|(held, why)| {
@@ -264,11 +269,12 @@ impl Agent {
         let limit = Deadline::new(Instant::now(), GIVE_BACK_LIMIT);
         let mut left = Vec::new();
         loop {
-            // What is on its way goes back too.
+            // What is on its way goes back too, and what an earlier caller could not give back.
             let leases = self.keeper.borrow_mut().flush(&[]);
             let is_empty = leases.is_empty();
             left.extend(give_back(leases, limit).await.into_iter().map(|(_, why)| why));
-            if limit.is_over() || (is_empty && !self.keeper.borrow().is_fetching()) {
+            let is_quiet = self.giving.get() == 0 && !self.keeper.borrow().is_fetching();
+            if limit.is_over() || (is_empty && is_quiet) {
                 break;
             }
             tokio::time::sleep(MOMENT).await;

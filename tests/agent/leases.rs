@@ -11,6 +11,7 @@ use crate::support::Helper;
 use crate::support::agent::{Agent, until};
 use crate::support::own_postgres::OwnPostgres;
 use crate::support::servers::{Bao, unique};
+use crate::support::sluice::Gate;
 
 /// Users that OpenBao makes in a PostgreSQL, for this long.
 struct Users {
@@ -216,7 +217,7 @@ fn a_revocation_that_is_not_allowed_is_told_at_once_with_the_lease() {
 #[test]
 fn a_revocation_that_fails_is_tried_again_and_then_told() {
     let Some(otp) = Otp::find() else { return };
-    let gate = crate::support::sluice::Gate::to(&otp.bao.address);
+    let gate = Gate::to(&otp.bao.address);
     let mut agent = Agent::start();
     let helper = agent.serves(otp.helper("")).env("VAULT_ADDR", gate.url());
     let _ = secret(&helper.get("ghcr.io"));
@@ -241,6 +242,25 @@ fn a_revocation_that_fails_is_tried_again_and_then_told() {
     assert!(took > Duration::from_secs(4) && took < Duration::from_secs(7), "{took:?}");
     let (answer, _) = agent.ended();
     assert!(answer.code == Some(0) && answer.stderr.starts_with(&line), "{answer:?}");
+}
+
+#[test]
+fn what_is_being_given_back_is_not_forgotten_when_the_agent_ends() {
+    let Some(otp) = Otp::find() else { return };
+    let gate = Gate::to(&otp.bao.address);
+    let mut agent = Agent::start();
+    let helper = agent.serves(otp.helper("")).env("VAULT_ADDR", gate.url());
+    let _ = secret(&helper.get("ghcr.io"));
+    gate.close();
+    thread::scope(|scope| {
+        let erased = scope.spawn(|| helper.erase("ghcr.io"));
+        until("it is no longer kept", || agent.kept().is_empty());
+        gate.open();
+        agent.signal(Signal::TERM);
+        erased.join().unwrap().is_silent();
+    });
+    assert_eq!(agent.ended().0.stderr, "");
+    assert_eq!(otp.leases().len(), 0);
 }
 
 #[test]
