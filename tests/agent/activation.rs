@@ -5,14 +5,20 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use super::Kv;
-use crate::support::Answer;
-use crate::support::agent::{Line, SOCKET, private_folder, until};
+use crate::support::agent::{Ends, Line, SOCKET, private_folder, until};
 
 /// Hands the socket over as systemd does: as descriptor 3, to the process that the variable names.
 const HAND_OVER: &str = "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" agent";
+
+/// An agent that is given the listener, and would else have a place of its own.
+fn handed(listener: &UnixListener, script: &str, own: &Path) -> Ends {
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_docker-credential-lease")]);
+    command.env_clear().env(SOCKET, own);
+    Ends(command.stdin(Stdio::from(listener.as_fd().try_clone_to_owned().unwrap())).spawn().unwrap())
+}
 
 #[test]
 fn the_socket_that_systemd_hands_over_is_listened_at_and_left_in_place() {
@@ -23,14 +29,7 @@ fn the_socket_that_systemd_hands_over_is_listened_at_and_left_in_place() {
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).unwrap();
     let helper = kv.helper("").env(SOCKET, socket.to_str().unwrap());
     for turn in 1..=2 {
-        let mut agent = Command::new("sh")
-            .args(["-c", HAND_OVER, env!("CARGO_BIN_EXE_docker-credential-lease")])
-            .env_clear()
-            .stdin(Stdio::from(listener.as_fd().try_clone_to_owned().unwrap()))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut agent = handed(&listener, HAND_OVER, &folder.path().join("unused.sock"));
         for _ in 0..2 {
             helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
         }
@@ -38,19 +37,7 @@ fn the_socket_that_systemd_hands_over_is_listened_at_and_left_in_place() {
         let answer = helper.run(&["agent", "status", "--json"], "");
         assert!(answer.stdout.contains(&format!("\"socket\":\"{}\"", socket.display())), "{answer:?}");
         assert_eq!(helper.run(&["agent", "stop"], "").code, Some(0));
-        let mut ended = false;
-        for _ in 0..500 {
-            ended = agent.try_wait().unwrap().is_some();
-            if ended {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        if !ended {
-            agent.kill().unwrap();
-        }
-        let answer = Answer::from_output(agent.wait_with_output().unwrap());
-        assert!(ended && answer.code == Some(0) && answer.stderr.is_empty(), "{answer:?}");
+        assert!(agent.0.wait().unwrap().success());
         // systemd goes on listening there.
         assert!(socket.exists());
     }
@@ -62,17 +49,9 @@ fn a_socket_for_another_process_is_not_taken() {
     let folder = private_folder();
     let (theirs, own) = (folder.path().join("theirs.sock"), folder.path().join("agent.sock"));
     let listener = UnixListener::bind(&theirs).unwrap();
-    let mut agent = Command::new("sh")
-        .args(["-c", &HAND_OVER.replace("$$", "1"), env!("CARGO_BIN_EXE_docker-credential-lease")])
-        .env_clear()
-        .env(SOCKET, &own)
-        .stdin(Stdio::from(listener.as_fd().try_clone_to_owned().unwrap()))
-        .spawn()
-        .unwrap();
+    let _agent = handed(&listener, &HAND_OVER.replace("$$", "1"), &own);
     until("it listens at its own", || own.exists());
     let told = Line::to(&own).ask_now(serde_json::json!({"status": true}));
-    agent.kill().unwrap();
-    agent.wait().unwrap();
     assert_eq!(told.unwrap()["status"]["socket"], own.to_str().unwrap());
 }
 

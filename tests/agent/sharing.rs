@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::{Kv, Otp, rule, secret};
-use crate::support::agent::{Agent, at_once};
+use crate::support::agent::{Agent, Ends, at_once};
 use crate::support::hostile::Hostile;
 use crate::support::relay::Relay;
 use crate::support::servers::{Bao, Moto};
@@ -144,34 +144,31 @@ fn where_the_one_who_writes_hangs_the_next_one_does_in_its_own_time() {
 
 #[track_caller]
 fn the_next_one_goes_on(method: &str, least: Duration) {
-    {
-        // A server that takes writes as well, and knows the answer.
-        let body = r#"{"lease_id":"","data":{"username":"octocat","password":"pw-1"}}"#;
-        let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
-        let double = Hostile::new(move |stream| {
-            thread::sleep(Duration::from_millis(300));
-            let _ = stream.write_all(format!("{head}{body}").as_bytes());
-        });
-        let config = format!("timeout = \"4s\"\n{}", rule("ghcr.io", "engine/creds/ci", method));
-        let agent = Agent::start();
-        let helper =
-            Helper::with_config(&config).envs(&[("VAULT_ADDR", &double.url()), ("VAULT_TOKEN", "t")]);
-        let helper = agent.serves(helper);
-        let mut one = ask(&helper, "ghcr.io");
-        while double.heard().is_empty() {
-            thread::sleep(Duration::from_millis(2));
-        }
-        // As Ctrl-Z does.
-        kill_process(Pid::from_child(&one), Signal::STOP).unwrap();
-        let started = Instant::now();
-        all_get_it((0..3).map(|_| ask(&helper, "ghcr.io")).collect());
-        let took = started.elapsed();
-        assert!(took > least && took < Duration::from_secs(5), "{took:?}");
-        assert_eq!(double.heard().len(), 2);
-        // It comes back, and has what it asked for.
-        kill_process(Pid::from_child(&one), Signal::CONT).unwrap();
-        assert!(one.wait().unwrap().success());
+    // A server that takes writes as well, and knows the answer.
+    let body = r#"{"lease_id":"","data":{"username":"octocat","password":"pw-1"}}"#;
+    let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    let double = Hostile::new(move |stream| {
+        thread::sleep(Duration::from_millis(300));
+        let _ = stream.write_all(format!("{head}{body}").as_bytes());
+    });
+    let config = format!("timeout = \"4s\"\n{}", rule("ghcr.io", "engine/creds/ci", method));
+    let agent = Agent::start();
+    let helper = Helper::with_config(&config).envs(&[("VAULT_ADDR", &double.url()), ("VAULT_TOKEN", "t")]);
+    let helper = agent.serves(helper);
+    let mut one = Ends(ask(&helper, "ghcr.io"));
+    while double.heard().is_empty() {
+        thread::sleep(Duration::from_millis(2));
     }
+    // As Ctrl-Z does.
+    kill_process(Pid::from_child(&one.0), Signal::STOP).unwrap();
+    let started = Instant::now();
+    all_get_it((0..3).map(|_| ask(&helper, "ghcr.io")).collect());
+    let took = started.elapsed();
+    assert!(took > least && took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(double.heard().len(), 2);
+    // It comes back, and has what it asked for.
+    kill_process(Pid::from_child(&one.0), Signal::CONT).unwrap();
+    assert!(one.0.wait().unwrap().success());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{Kv, Otp};
-use crate::support::agent::{Agent, Detached, Line, SOCKET, private_folder, until};
+use crate::support::agent::{Agent, Detached, Ends, Line, SOCKET, private_folder, until};
 use crate::support::{Answer, Helper};
 
 /// An account that owns nothing here.
@@ -53,7 +53,7 @@ fn folder_and_socket_are_for_the_user_alone() {
     let folder = private_folder();
     let helper = Helper::new().env("XDG_RUNTIME_DIR", folder.path().to_str().unwrap());
     // Whatever the caller's mask lets through.
-    let mut command = std::process::Command::new("sh");
+    let mut command = Command::new("sh");
     command.args([
         "-c",
         "umask 000; exec \"$0\" agent --detach",
@@ -77,15 +77,13 @@ fn root_is_not_answered_by_another_users_agent() {
     let socket = folder.path().join("agent.sock");
     let mut command = Helper::new().command(&["agent"]);
     command.uid(STRANGER).gid(STRANGER).current_dir("/").env(SOCKET, &socket).stdin(Stdio::null());
-    let mut theirs = command.spawn().unwrap();
+    let theirs = Ends(command.spawn().unwrap());
     until("it listens", || UnixStream::connect(&socket).is_ok());
     let told = Line::to(&socket).ask_now(json!({"status": true}));
     // Nor does root's own helper speak to it.
     let answer = Helper::new().env(SOCKET, socket.to_str().unwrap()).run(&["agent", "status"], "");
     // Nobody else of the user's may look into it: what is not dumpable belongs to root.
-    let memory = fs::metadata(format!("/proc/{}/environ", theirs.id())).unwrap().uid();
-    theirs.kill().unwrap();
-    theirs.wait().unwrap();
+    let memory = fs::metadata(format!("/proc/{}/environ", theirs.0.id())).unwrap().uid();
     assert_eq!(told, None);
     assert_eq!(memory, 0, "the agent is dumpable");
     let line = format!(
@@ -196,12 +194,9 @@ fn another_user_behind_ones_own_socket_is_not_spoken_to() {
     let socket = folder.path().join("agent.sock");
     let code = "import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1])\ns.listen(9)\n\
                 c,_=s.accept()\nprint(len(c.recv(4096)))";
-    let mut theirs = std::process::Command::new("python3")
-        .args(["-I", "-c", code, socket.to_str().unwrap()])
-        .uid(STRANGER)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut command = Command::new("python3");
+    command.args(["-I", "-c", code, socket.to_str().unwrap()]).uid(STRANGER).stdout(Stdio::piped());
+    let mut theirs = Ends(command.spawn().unwrap());
     until("it listens", || socket.exists());
     thread::sleep(Duration::from_millis(100));
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
@@ -210,12 +205,11 @@ fn another_user_behind_ones_own_socket_is_not_spoken_to() {
     let answer = kv.helper("").env(SOCKET, socket.to_str().unwrap()).get("ghcr.io");
     let mut heard = String::new();
     let limit = Instant::now() + Duration::from_secs(3);
-    while theirs.try_wait().unwrap().is_none() && Instant::now() < limit {
+    while theirs.0.try_wait().unwrap().is_none() && Instant::now() < limit {
         thread::sleep(Duration::from_millis(10));
     }
-    let _ = theirs.kill();
-    theirs.stdout.take().unwrap().read_to_string(&mut heard).unwrap();
-    theirs.wait().unwrap();
+    let _ = theirs.0.kill();
+    theirs.0.stdout.take().unwrap().read_to_string(&mut heard).unwrap();
     answer.fails_with(&["another user listens there"]);
     assert_eq!(heard.trim(), "0");
 }

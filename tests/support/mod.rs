@@ -95,6 +95,8 @@ impl Helper {
         let mut command = Command::new(env!("CARGO_BIN_EXE_docker-credential-lease"));
         command.args(arguments).env_clear().env("HOME", self.home()).env("AWS_EC2_METADATA_DISABLED", "true");
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        // Whoever runs the tests may have an agent of their own.
+        command.env("XDG_RUNTIME_DIR", self.home().join("no-runtime-folder"));
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir(self.home());
         command
