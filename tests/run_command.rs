@@ -77,8 +77,27 @@ impl User {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// `run` with the words, its signals as a terminal has them: a script's `&` has some ignored.
     fn command(&self, words: &[&str]) -> Command {
+        let bare = self.bare(words);
+        if !cfg!(target_os = "linux") {
+            return bare;
+        }
+        let mut command = self.like(&bare, "env");
+        command.arg("--default-signal=INT,QUIT,TERM,HUP").arg(bare.get_program()).args(bare.get_args());
+        command
+    }
+
+    fn bare(&self, words: &[&str]) -> Command {
         self.helper.command(&[&["run", "--"], words].concat())
+    }
+
+    /// Another program where and with what this one is run.
+    fn like(&self, command: &Command, program: &str) -> Command {
+        let mut other = Command::new(program);
+        other.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        other.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir(self.home());
+        other
     }
 
     /// What a script inside ends in; nothing may be left.
@@ -159,6 +178,13 @@ impl Held<'_> {
 
     fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// The next line that it prints.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line
     }
 
     /// Lets the script go on; what it ends in.

@@ -127,10 +127,8 @@ fn the_streams_are_passed_through_byte_for_byte() {
 fn a_command_that_reads_nothing_leaves_stdin_to_the_next_one() {
     let user = User::new();
     let script = "\"$0\" run -- sh -c 'read -r first; echo \"1 $first\"'; \"$0\" run -- true; cat";
-    let mut shell = Command::new("sh");
+    let mut shell = user.like(&user.bare(&[]), "sh");
     shell.args(["-c", script, env!("CARGO_BIN_EXE_docker-credential-lease")]);
-    let inside = user.command(&["true"]);
-    shell.env_clear().envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let answer = Answer::of(&mut shell, b"one\ntwo\nthree\n");
     assert_eq!((answer.code, answer.stdout.as_str()), (Some(0), "1 one\ntwo\nthree\n"));
 }
@@ -139,11 +137,9 @@ fn a_command_that_reads_nothing_leaves_stdin_to_the_next_one() {
 fn streams_may_be_closed_on_either_side() {
     let user = User::new();
     assert_eq!(user.script("exec <&- >&- 2>&-; exit 3").code, Some(3));
-    let mut shell = Command::new("sh");
+    let mut shell = user.like(&user.bare(&[]), "sh");
     let program = env!("CARGO_BIN_EXE_docker-credential-lease");
     shell.args(["-c", "exec \"$0\" run -- sh -c 'exit 4' <&- >&- 2>&-", program]);
-    let inside = user.command(&["true"]);
-    shell.env_clear().envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
     assert_eq!(shell.status().unwrap().code(), Some(4));
     user.has_nothing_left();
 }

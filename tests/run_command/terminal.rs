@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -35,10 +35,8 @@ impl Terminal {
         let terminal =
             rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
         let other = || -> OwnedFd { terminal.try_clone().unwrap() };
-        let inside = user.command(&["true"]);
-        let mut command = Command::new("setsid");
-        command.arg("--ctty").args(words).env_clear().current_dir(user.home());
-        command.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut command = user.like(&user.bare(&[]), "setsid");
+        command.args(["--ctty", "env", "--default-signal=INT,QUIT,TERM,HUP"]).args(words);
         command.env("ENV", "").env("PS1", "$ ").env("TERM", "dumb");
         let child = command.stdin(other()).stdout(other()).stderr(other()).spawn().unwrap();
         let mut reader = File::from(controller.try_clone().unwrap());
@@ -148,7 +146,7 @@ fn ctrl_c_reaches_the_command_once_and_run_waits_for_it() {
 fn a_command_that_traps_nothing_ends_of_the_keys() {
     let user = User::new();
     for (key, code) in [("\u{3}", 130), ("\u{1c}", 131)] {
-        let mut terminal = Terminal::running(&user, "ulimit -c 0; echo rea''dy; sleep 30");
+        let mut terminal = Terminal::running(&user, "ulimit -c 0; echo rea''dy; exec sleep 30");
         terminal.shows("ready");
         terminal.press(key);
         assert_eq!(terminal.code(), Some(code));
@@ -160,11 +158,15 @@ fn a_command_that_traps_nothing_ends_of_the_keys() {
 fn ctrl_z_stops_both_and_fg_goes_on() {
     let user = User::new();
     let mut terminal = Terminal::with(&user, &["sh", "-i"]);
+    terminal.shows("$ ");
     let program = env!("CARGO_BIN_EXE_docker-credential-lease");
     terminal.press(&format!("{program} run -- sh -c 'echo rea\"\"dy; read -r x; echo \"<$x>\"; exit 5'\n"));
     terminal.shows("ready");
     terminal.press("\u{1a}");
     terminal.shows("Stopped");
+    terminal.shows("$ ");
+    // The shell waits for `run` alone: the other one may still be reading.
+    thread::sleep(Duration::from_millis(200));
     terminal.press("echo sh''ell; fg\n");
     terminal.shows("shell");
     terminal.shows("run --");
@@ -183,15 +185,16 @@ fn a_shell_inside_has_job_control_of_its_own() {
     let user = User::new();
     let program = env!("CARGO_BIN_EXE_docker-credential-lease");
     let mut terminal = Terminal::with(&user, &[program, "run", "--", "sh", "-i"]);
-    terminal.press("sleep 30; echo aft''er\n");
-    thread::sleep(Duration::from_millis(100));
+    terminal.shows("$ ");
+    terminal.press("sh -c 'echo beg\"\"un; exec sleep 30'\n");
+    terminal.shows("begun");
     terminal.press("\u{3}");
-    terminal.press("echo st''ill\n");
-    terminal.shows("still");
-    terminal.press("cat\n");
-    thread::sleep(Duration::from_millis(100));
+    terminal.shows("$ ");
+    terminal.press("sh -c 'echo ag\"\"ain; exec cat'\n");
+    terminal.shows("again");
     terminal.press("\u{1a}");
     terminal.shows("Stopped");
+    terminal.shows("$ ");
     terminal.press("fg\n");
     terminal.shows("cat");
     terminal.press("\u{4}exit 6\n");
@@ -202,7 +205,7 @@ fn a_shell_inside_has_job_control_of_its_own() {
 #[test]
 fn a_terminal_that_goes_away_ends_the_command_and_leaves_nothing() {
     let user = User::new();
-    let mut terminal = Terminal::running(&user, "echo rea''dy; sleep 30");
+    let mut terminal = Terminal::running(&user, "echo rea''dy; exec sleep 30");
     terminal.shows("ready");
     terminal.hang_up();
     assert_eq!(terminal.code(), Some(129));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::User;
+use super::{User, held_script};
 
 /// Rules of every kind: literal ones, one with a port, with a path, with `{path}`, with a `*`.
 const RULES: &str = r#"
@@ -123,16 +123,9 @@ fn nobody_else_can_read_what_is_in_the_folder() {
     let user = User::new();
     user.docker_config(&json!({"auths": {"ghcr.io": {"auth": "dTpw"}}}));
     // However loose the umask is.
-    let mut command = user.command(&["true"]);
-    let program = command.get_program().to_owned();
-    command = user.command(&["sh", "-c", &super::held_script("", "")]);
-    let words: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-    let mut shell = user.helper.command(&[]);
-    let environment: Vec<_> =
-        shell.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
-    shell = std::process::Command::new("sh");
-    shell.args(["-c", "umask 0; exec \"$@\"", "sh"]).arg(program).args(words);
-    shell.env_clear().envs(environment).current_dir(user.home());
+    let bare = user.bare(&["sh", "-c", &held_script("", "")]);
+    let mut shell = user.like(&bare, "sh");
+    shell.args(["-c", "umask 0; exec \"$@\"", "sh"]).arg(bare.get_program()).args(bare.get_args());
     let held = user.held_by(shell);
     let mode = |path: &str| fs::metadata(held.folder.join(path)).unwrap().permissions().mode() & 0o777;
     for (path, expected) in [
