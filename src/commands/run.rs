@@ -162,11 +162,23 @@ async fn give_back(inside: &Environment, agent: &mut std::process::Child) -> Vec
     match tokio::time::timeout(LIMIT, asked).await {
         Ok(Some(told)) => told.left,
         // The command has said stop, and was told what was left.
-        Ok(None) if matches!(agent.try_wait(), Ok(None)) => Vec::new(),
+        Ok(None) if has_left(inside, agent).await => Vec::new(),
         _ => vec![
             "the agent is gone, and gave nothing back: leases that it kept end when they expire".to_owned(),
         ],
     }
+}
+
+/// Whether the agent has taken its socket away and waits for us; one that was killed has not, and does not.
+async fn has_left(inside: &Environment, agent: &mut std::process::Child) -> bool {
+    let (limit, socket) = (Instant::now() + LIMIT, Place::find(inside).socket);
+    while Instant::now() < limit && matches!(agent.try_wait(), Ok(None)) {
+        if !socket.exists() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    false
 }
 
 async fn wait_for(agent: &mut std::process::Child) {

@@ -88,9 +88,14 @@ fn who_is_started_by_nohup_outlives_the_terminal() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn the_exit_code_is_known_where_the_caller_waits_for_no_child() {
     let user = User::new();
-    let answer = Answer::of(&mut ignoring(&user, "CHLD", &["sh", "-c", "exit 7"]), b"");
+    let bare = user.bare(&["sh", "-c", "exit 7"]);
+    // No shell does it.
+    let mut command = user.like(&bare, "env");
+    command.arg("--ignore-signal=CHLD").arg(bare.get_program()).args(bare.get_args());
+    let answer = Answer::of(&mut command, b"");
     assert_eq!((answer.code, answer.stderr.as_str()), (Some(7), ""));
     user.has_nothing_left();
 }

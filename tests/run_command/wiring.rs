@@ -22,6 +22,9 @@ path = "secret/data/local"
 [registry."quay.io/acme"]
 source = "vault"
 path = "secret/data/quay"
+[registry."lscr.io"]
+source = "vault"
+path = "secret/data/{path}"
 [registry."docker.io/acme"]
 source = "vault"
 path = "secret/data/{path}"
