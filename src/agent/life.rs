@@ -103,6 +103,8 @@ fn is_its_folder(folder: &Path, environment: &Environment) -> bool {
 /// An agent in the background. It needs to know its socket, and nothing else of its caller's environment.
 fn spawn(socket: &Path) -> Result<Child, String> {
     let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    // A lock or a pipe that the caller has open would stay open for as long as the agent runs.
+    close_fds::set_fds_cloexec(3, &[]);
     let child = Command::new(program)
         .args(["agent", DETACHED])
         .env_clear()

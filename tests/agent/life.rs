@@ -78,6 +78,25 @@ fn a_detached_one_answers_when_the_command_returns_and_is_nobodys_child() {
 }
 
 #[test]
+fn a_detached_one_holds_nothing_open_of_its_callers() {
+    let folder = private_folder();
+    let helper = helper_at(&folder.path().join("agent.sock"));
+    let held = folder.path().join("lock");
+    fs::write(&held, "").unwrap();
+    let shell = "exec 7<\"$1\"; exec \"$0\" agent --detach";
+    let own = helper.command(&[]);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", shell]).arg(own.get_program()).arg(&held).env_clear();
+    command.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    told(&Answer::of(&mut command, b""), 0, "", "");
+    let agent = Detached::of(&helper);
+    let open = fs::read_dir(format!("/proc/{}/fd", agent.pid)).unwrap();
+    let open: Vec<_> = open.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
+    assert!(!open.contains(&held), "{open:?}");
+    told(&helper.run(&["agent", "stop"], ""), 0, "", "");
+}
+
+#[test]
 fn a_relative_path_means_the_callers_folder() {
     let helper = Helper::new().env(SOCKET, "agent.sock");
     told(&helper.run(&["agent", "--detach"], ""), 0, "", "");
