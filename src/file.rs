@@ -103,6 +103,11 @@ pub fn judge_socket(path: &Path) -> Result<(), (String, String)> {
     Ok(())
 }
 
+/// The path as it stays for whoever stands in another folder.
+pub fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
 /// The place of `text` beside `folder`: `~/` is the home, an absolute path stays.
 pub fn located(text: &str, folder: Option<&Path>, home: Option<&Path>) -> Result<PathBuf, &'static str> {
     if let Some(rest) = text.strip_prefix("~/") {

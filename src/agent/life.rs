@@ -108,8 +108,7 @@ fn spawn(socket: &Path) -> Result<Child, String> {
     let child = Command::new(program)
         .args(["agent", DETACHED])
         .env_clear()
-        // It stands elsewhere.
-        .env(VARIABLE, std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned()))
+        .env(VARIABLE, socket)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

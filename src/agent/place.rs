@@ -40,14 +40,14 @@ impl Place {
     pub(crate) fn find(environment: &Environment) -> Self {
         if let Some(socket) = environment.path(VARIABLE) {
             // An agent that is started in the background stands elsewhere.
-            let socket = std::path::absolute(&socket).unwrap_or(socket);
+            let socket = file::absolute(socket);
             return Self { socket, is_named: true };
         }
         let folder = match environment.runtime_dir() {
             Some(folder) => folder.join(NAME),
             None => environment.temp_dir().join(format!("{NAME}-{}", geteuid().as_raw())),
         };
-        let folder = std::path::absolute(&folder).unwrap_or(folder);
+        let folder = file::absolute(folder);
         Self { socket: folder.join(SOCKET), is_named: false }
     }
 

@@ -48,14 +48,13 @@ pub struct Identity {
 impl Trust {
     /// The system's certificates: `SSL_CERT_FILE` and `SSL_CERT_DIR` where one is set, else its own bundle.
     pub fn system(environment: &Environment) -> Self {
-        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
-        let file = environment.get("SSL_CERT_FILE").map(PathBuf::from).map(absolute);
+        let file = environment.get("SSL_CERT_FILE").map(PathBuf::from).map(file::absolute);
         let folders: Vec<PathBuf> = environment
             .get("SSL_CERT_DIR")
             .iter()
             .flat_map(|value| value.split(':'))
             .filter(|folder| !folder.is_empty())
-            .map(|folder| absolute(PathBuf::from(folder)))
+            .map(|folder| file::absolute(PathBuf::from(folder)))
             .collect();
         let own = || SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|path| path.exists());
         let files = if file.is_none() && folders.is_empty() { own() } else { file };

@@ -27,6 +27,7 @@ use crate::ask::Ask;
 use crate::aws;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
+use crate::file;
 use crate::http::{self, Identity, Proxies, ServerName, Trust};
 use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
@@ -235,8 +236,8 @@ impl Connection {
         let file =
             self.ca_cert.clone().or_else(|| read(environment, "CACERT").map(|(_, path)| PathBuf::from(path)));
         match (file, read(environment, "CAPATH")) {
-            (Some(file), _) => Trust::file(absolute(file)),
-            (None, Some((_, folder))) => Trust::folder(absolute(PathBuf::from(folder))),
+            (Some(file), _) => Trust::file(file::absolute(file)),
+            (None, Some((_, folder))) => Trust::folder(file::absolute(PathBuf::from(folder))),
             (None, None) => Trust::system(environment),
         }
     }
@@ -247,7 +248,7 @@ impl Connection {
         }
         match (read(environment, "CLIENT_CERT"), read(environment, "CLIENT_KEY")) {
             (Some((_, certificate)), Some((_, key))) => {
-                let [certificate, key] = [certificate, key].map(|path| absolute(PathBuf::from(path)));
+                let [certificate, key] = [certificate, key].map(|path| file::absolute(PathBuf::from(path)));
                 Ok(Some(Identity { certificate, key }))
             }
             (None, None) => Ok(None),
@@ -257,11 +258,6 @@ impl Connection {
             }
         }
     }
-}
-
-/// A path that stays the same for a process that stands in another folder.
-fn absolute(path: PathBuf) -> PathBuf {
-    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// A variable of both clients: `BAO_…` first, as OpenBao's own client reads it, then `VAULT_…`.

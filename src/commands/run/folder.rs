@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::agent::life::FOLDER;
 use crate::agent::place::{LONGEST, SOCKET};
 use crate::environment::Environment;
+use crate::file;
 
 /// Where every system lets its users make folders.
 const LAST_RESORT: &str = "/tmp";
@@ -25,7 +26,7 @@ impl Folder {
         parents.extend([environment.temp_dir(), PathBuf::from(LAST_RESORT)]);
         // The command may stand in another folder.
         for parent in &mut parents {
-            *parent = std::path::absolute(&*parent).unwrap_or_default();
+            *parent = file::absolute(std::mem::take(parent));
         }
         parents.dedup();
         let mut faults = Vec::new();

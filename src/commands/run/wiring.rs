@@ -14,7 +14,7 @@ use super::user_folder;
 use crate::agent::place;
 use crate::config::{Config, Rule};
 use crate::environment::Environment;
-use crate::fallback;
+use crate::{fallback, file};
 
 /// The word by which configs name this helper.
 const NAME: &str = "lease";
@@ -53,7 +53,7 @@ pub(super) fn write(
         ("PATH".to_owned(), path),
     ];
     // The command may go to another folder.
-    let fallback = user_folder(environment).map(|own| absolute(&own).into_os_string());
+    let fallback = user_folder(environment).map(|own| file::absolute(own).into_os_string());
     variables.extend(fallback.map(|own| (fallback::VARIABLE.to_owned(), own)));
     Ok(variables)
 }
@@ -65,7 +65,7 @@ fn docker_config(docker: &Path, own: Option<&Path>, registries: &[String]) -> Re
         wired = object(&own.join("config.json"))?;
         for entry in own.read_dir().into_iter().flatten().flatten() {
             if entry.file_name() != "config.json" {
-                link(&absolute(&entry.path()), &docker.join(entry.file_name()))?;
+                link(&file::absolute(entry.path()), &docker.join(entry.file_name()))?;
             }
         }
         // Where the user's own folder cannot be written, they last as long as the command. A home is not made.
@@ -75,7 +75,7 @@ fn docker_config(docker: &Path, own: Option<&Path>, registries: &[String]) -> Re
             let is_linked = here.symlink_metadata().is_ok();
             // Another run may have made it a moment ago.
             if !is_linked && (DirBuilder::new().mode(0o700).create(&there).is_ok() || there.is_dir()) {
-                link(&absolute(&there), &here)?;
+                link(&file::absolute(there), &here)?;
             }
         }
     }
@@ -178,10 +178,6 @@ fn save(path: &Path, wired: Map<String, Value>) -> Result<(), String> {
 
 fn link(there: &Path, here: &Path) -> Result<(), String> {
     symlink(there, here).map_err(|error| told(here, &error))
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn told(path: &Path, error: &std::io::Error) -> String {
