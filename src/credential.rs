@@ -1,6 +1,6 @@
 //! Credential: what a source gives for a registry.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -10,6 +10,8 @@ pub struct Credential {
     pub username: String,
     /// The password or token; it cannot be printed and is wiped when it goes.
     pub secret: SecretString,
+    /// When it ends, where its source says so.
+    pub expires: Option<SystemTime>,
     /// The lease, where the source can take the credential back.
     pub lease: Option<Lease>,
 }
@@ -29,6 +31,11 @@ pub struct Lease {
 }
 
 impl Credential {
+    /// One of which nobody says when it ends, and that nobody takes back.
+    pub fn new(username: impl Into<String>, secret: SecretString) -> Self {
+        Self { username: username.into(), secret, expires: None, lease: None }
+    }
+
     /// Whether it is this user name with this secret.
     pub fn is(&self, username: &str, secret: &SecretString) -> bool {
         self.username == username && self.secret.expose_secret() == secret.expose_secret()

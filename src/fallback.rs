@@ -43,7 +43,7 @@ impl<'e> Fallback<'e> {
         }
         match self.store()?.get(asked, until).await {
             Ok(found) => {
-                found.map(|found| Credential { username: found.username, secret: found.secret, lease: None })
+                found.map(|found| Credential::new(found.username, found.secret))
             }
             Err(why) => {
                 log::event(|| why);
@@ -124,16 +124,14 @@ pub(crate) fn docker_folder(environment: &Environment) -> Option<PathBuf> {
 /// A login as `config.json` has it: an identity token, or user and password, in base64 or as they are.
 fn login(entry: &Value) -> Option<Credential> {
     if let Some(token) = entry["identitytoken"].as_str().filter(|token| !token.is_empty()) {
-        let secret = SecretString::from(token);
-        return Some(Credential { username: "<token>".to_owned(), secret, lease: None });
+        return Some(Credential::new("<token>", SecretString::from(token)));
     }
     let text = |key: &str| entry[key].as_str().filter(|text| !text.is_empty());
     let Some(auth) = text("auth") else {
-        let (username, secret) = (text("username")?.to_owned(), SecretString::from(text("password")?));
-        return Some(Credential { username, secret, lease: None });
+        return Some(Credential::new(text("username")?, SecretString::from(text("password")?)));
     };
     let bytes = Zeroizing::new(base64::decode(auth).ok()?);
     let text = std::str::from_utf8(&bytes).ok()?.trim_end_matches('\0');
     let (username, secret) = text.split_once(':')?;
-    Some(Credential { username: username.to_owned(), secret: SecretString::from(secret), lease: None })
+    Some(Credential::new(username, SecretString::from(secret)))
 }

@@ -130,7 +130,7 @@ impl<'a> Session<'a> {
     fn recall(&self, registry: &Registry) -> Option<Credential> {
         let said = Said { recall: Some(registry.host_and_port()), ..Said::default() };
         let login = self.tell(said)?.kept?;
-        Some(Credential { username: login.username, secret: login.secret, lease: None })
+        Some(Credential::new(login.username, login.secret))
     }
 
     /// Has the agent keep a login; false where none runs.

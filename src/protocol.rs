@@ -158,7 +158,7 @@ fn store(text: &str, session: &Session<'_>) -> Result<(), Error> {
         Asked::Registry(registry) => registry,
     };
     let Some(rule) = rule_for(&registry, session)? else {
-        let credential = Credential { username, secret, lease: None };
+        let credential = Credential::new(username, secret);
         return keep(&registry, credential, session).map_err(|()| no_rule(&registry, session));
     };
     if rule.source.mints() {
@@ -170,7 +170,7 @@ fn store(text: &str, session: &Session<'_>) -> Result<(), Error> {
     // What the agent has may be older than what the source holds.
     let credential = match session.fetch_anew(rule, &registry) {
         Err(Error::NotFound) => {
-            let credential = Credential { username, secret, lease: None };
+            let credential = Credential::new(username, secret);
             return keep(&registry, credential, session).map_err(|()| nothing_to_compare(&registry, session));
         }
         fetched => fetched?,

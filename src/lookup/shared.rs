@@ -47,7 +47,7 @@ impl Session<'_> {
         match turn.map_err(|_| failed(limit.problem()))? {
             Some(Turn::Kept(login)) => {
                 log::event(|| format!("{registry}: the agent has it"));
-                Ok(Credential { username: login.username, secret: login.secret, lease: None })
+                Ok(Credential::new(login.username, login.secret))
             }
             Some(Turn::Failed(failure)) => Err(failed(remembered(failure))),
             Some(Turn::Fetch) => self.fetched(rule, registry, want, client).await,
@@ -82,7 +82,7 @@ impl Session<'_> {
                 match client.failed(told).await {
                     Some(Turn::Kept(login)) => {
                         log::event(|| format!("{own}: the agent's one is still good"));
-                        Ok(Credential { username: login.username, secret: login.secret, lease: None })
+                        Ok(Credential::new(login.username, login.secret))
                     }
                     _ => Err(Error::Failed(own)),
                 }
@@ -119,7 +119,7 @@ impl Session<'_> {
         Brought {
             username: credential.username.clone(),
             secret: credential.secret.clone(),
-            expires: None,
+            expires: credential.expires,
             ttl: self.agent().ttl,
             cap: rule.ttl,
             lease,

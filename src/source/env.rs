@@ -119,7 +119,7 @@ impl Env {
             }
         };
         let (Some(username), Some(secret)) = (username, secret) else { return Err(no_pair(environment)) };
-        Ok(Some(Credential { username, secret: SecretString::from(secret), lease: None }))
+        Ok(Some(Credential::new(username, SecretString::from(secret))))
     }
 }
 

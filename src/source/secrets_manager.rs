@@ -125,7 +125,7 @@ impl SecretsManager {
                 tokio::try_join!(async { username.await.map_err(named) }, password)?
             }
         };
-        Ok(Credential { username, secret: SecretString::from(secret), lease: None })
+        Ok(Credential::new(username, SecretString::from(secret)))
     }
 
     /// The secret's text, as string or as bytes.

@@ -192,7 +192,7 @@ impl Vault {
             Some(username) => username.clone(),
             None => self.fields.username(data)?,
         };
-        Ok(Credential { username, secret: SecretString::from(self.fields.password(data)?), lease: None })
+        Ok(Credential::new(username, SecretString::from(self.fields.password(data)?)))
     }
 
     /// The server's refusal in its own words, with the remedy.
