@@ -8,10 +8,21 @@ use crate::deadline::Limits;
 use crate::environment::Environment;
 use crate::registry::Registry;
 
+/// What a client asks for.
+#[derive(Clone, Copy)]
+pub struct Question<'a> {
+    /// The registry.
+    pub registry: &'a Registry,
+    /// The client's own words for it.
+    pub asked: &'a str,
+}
+
 /// One look-up.
 pub struct Ask<'a> {
     /// What was asked.
     pub registry: &'a Registry,
+    /// The same in the client's own words, for whoever keeps it under them.
+    pub asked: &'a str,
     /// Where variables come from.
     pub environment: &'a Environment,
     /// When the answer must be there.
@@ -23,8 +34,9 @@ type Work = Pin<Box<dyn Future<Output = ()>>>;
 
 impl<'a> Ask<'a> {
     /// A look-up for which nothing has been done yet.
-    pub fn new(registry: &'a Registry, environment: &'a Environment, limits: Limits) -> Self {
-        Self { registry, environment, limits, afterwards: RefCell::default() }
+    pub fn new(question: Question<'a>, environment: &'a Environment, limits: Limits) -> Self {
+        let Question { registry, asked } = question;
+        Self { registry, asked, environment, limits, afterwards: RefCell::default() }
     }
 
     /// Leaves something to be done when the look-up has ended, also where it was given up: a login is given back.

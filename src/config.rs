@@ -4,8 +4,10 @@
 //! until it is mended: a rule that was half understood could send a credential to the wrong place.
 
 mod agent;
+mod rule;
 
 pub use agent::Agent;
+pub use rule::{Erase, OnError, Rule, Store};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +22,7 @@ use crate::file::{self, FileError, Owner};
 use crate::keys::{Keys, Mistake, Read};
 use crate::log;
 use crate::registry::{Pattern, Registry};
-use crate::source::{self, Setup, Source};
+use crate::source::Setup;
 use crate::vault;
 
 /// Names the config's file.
@@ -56,25 +58,6 @@ pub struct Config {
     pub origin: String,
 }
 
-/// One `[registry."PATTERN"]` table.
-pub struct Rule {
-    /// Which registries it is for.
-    pub pattern: Pattern,
-    /// Where their credentials come from.
-    pub source: Box<dyn Source>,
-    /// What a failed source means to the client.
-    pub on_error: OnError,
-    /// What `docker login` may do.
-    pub store: Store,
-    /// How long the agent keeps an answer at most.
-    pub ttl: Option<Duration>,
-    /// The table itself, and the folder that its files are relative to.
-    pub stated: String,
-    /// The table's header, as the text has it.
-    header: String,
-    at: usize,
-}
-
 /// How `list` names Docker Hub.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ListKeys {
@@ -82,24 +65,6 @@ pub enum ListKeys {
     Host,
     /// `https://index.docker.io/v1/`, as docker asks for it.
     Url,
-}
-
-/// What a failed source means to the client.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum OnError {
-    /// Not found, so that it goes on without a credential.
-    Anonymous,
-    /// A failure, said in one line.
-    Fail,
-}
-
-/// What `store` does with a credential that a client hands over.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Store {
-    /// Succeeds and keeps nothing.
-    Ignore,
-    /// Succeeds only with what `get` would give.
-    Refuse,
 }
 
 impl Config {
@@ -220,7 +185,7 @@ impl Reader<'_> {
                 aws: &aws,
                 vault: &vault,
             };
-            let rule = self.rule(keys, &setup)?;
+            let rule = Rule::parse(keys, &setup)?;
             if let Some(other) = read.iter().find(|other| other.pattern.ties_with(&rule.pattern)) {
                 let (line, _) = line_and_column(text, other.at);
                 let what =
@@ -236,36 +201,6 @@ impl Reader<'_> {
             agent,
             is_built_in: self.built_in,
             origin: String::new(),
-        })
-    }
-
-    fn rule(&self, keys: &Keys<'_>, setup: &Setup<'_>) -> Read<Rule> {
-        let on_error =
-            keys.word("on-error", &[("anonymous", OnError::Anonymous), ("fail", OnError::Fail)])?;
-        let store = keys.word("store", &[("ignore", Store::Ignore), ("refuse", Store::Refuse)])?;
-        let any_host = keys.boolean("any-host")?.unwrap_or(false);
-        let ttl = keys.duration("ttl")?;
-        keys.word("erase", &[("forget", ())])?;
-        let source = source::parse(keys, setup)?;
-        let pattern = setup.pattern.clone();
-        if source.needs_path() && pattern.is_wildcard() {
-            return Err(keys.error("uses {path}, which only a pattern without `*` may do"));
-        }
-        if !(any_host || pattern.pins_owner() || source.is_per_host()) {
-            return Err(keys.error(
-                "would send one credential to every host that it matches: put {host} into the place of the password, \
-                 narrow the pattern, or set any-host = true",
-            ));
-        }
-        Ok(Rule {
-            pattern,
-            source,
-            on_error: on_error.unwrap_or(OnError::Fail),
-            store: store.unwrap_or(Store::Refuse),
-            ttl,
-            stated: format!("{}\n{}", self.folder.unwrap_or(Path::new("")).display(), keys.whole()),
-            header: keys.name().to_owned(),
-            at: keys.at(),
         })
     }
 }

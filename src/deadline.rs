@@ -33,6 +33,11 @@ impl Deadline {
         self.at
     }
 
+    /// How long after the look-up began it is.
+    pub fn after(&self) -> Duration {
+        self.after
+    }
+
     /// What is left of it.
     pub fn left(&self) -> Duration {
         self.at.saturating_duration_since(Instant::now())

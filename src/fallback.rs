@@ -1,25 +1,23 @@
 //! Fallback: what the user's own Docker config holds for a registry that no rule is for, inside `run`.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use aws_smithy_types::base64;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 use serde_json::Value;
 
+use crate::ask::Question;
 use crate::credential::Credential;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::file::{self, FileError, Owner};
 use crate::helper::Helper;
 use crate::log;
-use crate::registry::{Asked, Pattern, Registry};
+use crate::registry::{Asked, Pattern};
 
 /// Names the folder of the user's own `config.json`.
 pub const VARIABLE: &str = "DOCKER_CREDENTIAL_LEASE_FALLBACK";
-/// How long its `credsStore` may take to name all that it has.
-const LIST_LIMIT: Duration = Duration::from_secs(2);
 const SIZE_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// The user's own `config.json`.
@@ -37,14 +35,12 @@ impl<'e> Fallback<'e> {
     }
 
     /// A login that stands in it, else what its `credsStore` has.
-    pub async fn get(&self, registry: &Registry, asked: &str, until: Deadline) -> Option<Credential> {
-        if let Some(credential) = self.inline(registry, asked) {
+    pub async fn get(&self, question: Question<'_>, until: Deadline) -> Option<Credential> {
+        if let Some(credential) = self.inline(question) {
             return Some(credential);
         }
-        match self.store()?.get(asked, until).await {
-            Ok(found) => {
-                found.map(|found| Credential::new(found.username, found.secret))
-            }
+        match self.store()?.get(question.asked, until).await {
+            Ok(found) => found.map(|found| Credential::new(found.username, found.secret)),
             Err(why) => {
                 log::event(|| why);
                 None
@@ -53,8 +49,7 @@ impl<'e> Fallback<'e> {
     }
 
     /// Users by what clients ask for: of its logins, and of its `credsStore`.
-    pub async fn list(&self) -> Vec<(String, String)> {
-        let until = Deadline::new(Instant::now(), LIST_LIMIT);
+    pub async fn list(&self, until: Deadline) -> Vec<(String, String)> {
         let mut named = match self.store() {
             Some(store) => store.list(until).await.unwrap_or_else(|why| {
                 log::event(|| why);
@@ -73,7 +68,7 @@ impl<'e> Fallback<'e> {
     }
 
     /// The login under the very name that was asked, else under another spelling of it.
-    fn inline(&self, registry: &Registry, asked: &str) -> Option<Credential> {
+    fn inline(&self, Question { registry, asked }: Question<'_>) -> Option<Credential> {
         let verbatim = self.auths().find(|(key, _)| *key == asked).and_then(|(_, entry)| login(entry));
         // One with a path is for what is below it, as a rule's would be; the longest is meant.
         let fits =

@@ -1,5 +1,6 @@
 //! One look-up under one deadline: the agent if there is one, else the source.
 
+mod changes;
 mod shared;
 mod signals;
 
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::agent::client::Client;
 use crate::agent::line::{Login, Said, Told};
+use crate::ask::Question;
 use crate::config::{Config, DEFAULT_TIMEOUT, Rule};
 use crate::credential::{Credential, Lease};
 use crate::deadline::Deadline;
@@ -70,27 +72,28 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// As [`resolve::credential`]; a mint during which a signal came is given back and is one too.
-    pub fn fetch(&self, rule: &Rule, registry: &Registry) -> Result<Credential, Error> {
-        block_on(async {
+    pub fn fetch(&self, rule: &Rule, question: Question<'_>) -> Result<Credential, Error> {
+        let fetched = block_on(async {
             match rule.source.is_kept() {
-                true => self.shared(rule, registry).await,
-                false => self.direct(rule, registry).await,
+                true => self.shared(rule, question).await,
+                false => self.direct(rule, question).await,
             }
-        })?
+        })?;
+        fetched.map_err(|error| resolve::not_there(rule, error))
     }
 
     /// Fetches it from the source, whatever the agent has.
     ///
     /// # Errors
     /// As [`Self::fetch`].
-    pub fn fetch_anew(&self, rule: &Rule, registry: &Registry) -> Result<Credential, Error> {
-        block_on(self.direct(rule, registry))?
+    pub fn fetch_anew(&self, rule: &Rule, question: Question<'_>) -> Result<Credential, Error> {
+        block_on(self.direct(rule, question))?
     }
 
-    async fn direct(&self, rule: &Rule, registry: &Registry) -> Result<Credential, Error> {
+    async fn direct(&self, rule: &Rule, question: Question<'_>) -> Result<Credential, Error> {
         let bounds = self.bounds();
         let coming =
-            |signals| resolve::credential(rule, registry, self.environment, bounds, Interruption(signals));
+            |signals| resolve::credential(rule, question, self.environment, bounds, Interruption(signals));
         if !rule.source.mints() {
             let watched = if rule.source.logs_in() { signals() } else { Vec::new() };
             return coming(watched).await;
@@ -103,7 +106,7 @@ impl<'a> Session<'a> {
         if let Some(lease) = &credential.lease {
             resolve::give_back(lease).await;
         }
-        let place = rule.source.place(registry).unwrap_or_default();
+        let place = rule.source.place(question.registry).unwrap_or_default();
         Err(Error::Failed(Failure { source: rule.source.name(), place, problem: resolve::signalled() }))
     }
 
@@ -114,17 +117,11 @@ impl<'a> Session<'a> {
     }
 
     /// What there is for a registry that no rule is for: a login that the agent keeps, else the user's own.
-    pub fn without_rule(&self, registry: &Registry, asked: &str) -> Option<Credential> {
-        self.recall(registry).or_else(|| {
+    pub fn without_rule(&self, question: Question<'_>) -> Option<Credential> {
+        self.recall(question.registry).or_else(|| {
             let fallback = Fallback::find(self.environment)?;
-            block_on(fallback.get(registry, asked, self.deadline())).ok()?
+            block_on(fallback.get(question, self.deadline())).ok()?
         })
-    }
-
-    /// Registries and users of the user's own logins, inside `run`.
-    pub fn fallback_list(&self) -> Vec<(String, String)> {
-        let found = Fallback::find(self.environment);
-        found.and_then(|fallback| block_on(fallback.list()).ok()).unwrap_or_default()
     }
 
     fn recall(&self, registry: &Registry) -> Option<Credential> {

@@ -3,31 +3,30 @@
 //! The contract is what real clients do (<https://github.com/docker/docker-credential-helpers>): stdin is read to its
 //! end first, the answer is one line on stdout, and every failure is one line on stdout too.
 
-use std::collections::BTreeMap;
+mod list;
+mod store;
+
 use std::io::{self, Write};
 use std::time::Instant;
 
+use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::config::{ListKeys, Rule, Store};
+use crate::ask::Question;
+use crate::config::{Erase, Rule};
 use crate::credential::Credential;
 use crate::error::Error;
 use crate::lookup::Session;
 use crate::registry::{Asked, Registry};
 use crate::{log, resolve};
+use list::list;
+use store::store;
 
 /// The longest URL that is taken, in bytes.
 const URL_LIMIT: usize = 4 * 1024;
 /// The longest `store` that is taken, in bytes.
 const STORE_LIMIT: usize = 256 * 1024;
-/// What docker asks for where it means Docker Hub.
-const HUB_URL: &str = "https://index.docker.io/v1/";
-
-/// How a rule names it.
-const HUB: &str = "docker.io";
-
 /// One of the protocol's verbs that work with registries.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verb {
@@ -55,16 +54,6 @@ pub enum Collected {
     Late,
     /// It was read to its end and holds more than was to be kept.
     TooLong,
-}
-
-/// What `store` is given (<https://github.com/docker/docker-credential-helpers/blob/master/credentials/credentials.go>).
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Given {
-    #[serde(rename = "ServerURL")]
-    server_url: Option<String>,
-    username: Option<String>,
-    secret: Option<SecretString>,
 }
 
 /// What `get` answers.
@@ -97,7 +86,7 @@ pub fn serve(
             get(&asked, output, session)
         }
         // Its input says nothing; the caller has read it away.
-        Verb::List => list(output, session),
+        Verb::List => list(session).map(|named| write_line(output, &named)),
         Verb::Store => {
             let text = text(input, STORE_LIMIT, "the credential is larger than 256 KiB", session)?;
             store(&text, session).map(|()| Ok(()))
@@ -106,16 +95,15 @@ pub fn serve(
 }
 
 fn get(asked: &str, output: &mut dyn Write, session: &Session<'_>) -> Result<io::Result<()>, Error> {
-    let Asked::Registry(registry) = Asked::parse(asked) else { return Err(Error::NotFound) };
-    let Some(rule) = rule_for(&registry, session)? else {
-        log::event(|| format!("{registry}: no rule"));
-        let credential = session.without_rule(&registry, asked).ok_or(Error::NotFound)?;
-        return Ok(write_found(output, asked, &credential));
-    };
-    let credential = match session.fetch(rule, &registry) {
-        // The built-in default without its variables is as good as no rule.
-        Err(Error::NotFound) => session.without_rule(&registry, asked).ok_or(Error::NotFound)?,
-        fetched => fetched.map_err(|error| resolve::soften(rule, error))?,
+    let credential = match Asked::parse(asked) {
+        Asked::HubSubKey => {
+            let hub = Registry::hub();
+            let rule = hub_rule(&hub, session).ok_or(Error::NotFound)?;
+            let fetched = session.fetch(rule, Question { registry: &hub, asked });
+            fetched.map_err(|error| resolve::soften(rule, error))?
+        }
+        Asked::NoRegistry => return Err(Error::NotFound),
+        Asked::Registry(registry) => found(Question { registry: &registry, asked }, session)?,
     };
     let written = write_found(output, asked, &credential);
     if let (Err(_), Some(lease)) = (&written, &credential.lease) {
@@ -123,6 +111,20 @@ fn get(asked: &str, output: &mut dyn Write, session: &Session<'_>) -> Result<io:
         session.give_back(lease);
     }
     Ok(written)
+}
+
+fn found(question: Question<'_>, session: &Session<'_>) -> Result<Credential, Error> {
+    let Some(rule) = rule_for(question.registry, session)? else {
+        log::event(|| format!("{}: no rule", question.registry));
+        return session.without_rule(question).ok_or(Error::NotFound);
+    };
+    match session.fetch(rule, question) {
+        // The built-in default without its variables is as good as no rule.
+        Err(Error::NotFound) if session.config()?.is_built_in => {
+            session.without_rule(question).ok_or(Error::NotFound)
+        }
+        fetched => fetched.map_err(|error| resolve::soften(rule, error)),
+    }
 }
 
 fn write_found(output: &mut dyn Write, asked: &str, credential: &Credential) -> io::Result<()> {
@@ -139,141 +141,36 @@ fn write_line(output: &mut dyn Write, answer: &impl Serialize) -> io::Result<()>
     output.flush()
 }
 
-fn store(text: &str, session: &Session<'_>) -> Result<(), Error> {
-    // The parser's own words may quote the secret.
-    let given: Given = serde_json::from_str(text).map_err(|error| {
-        let place = format!("line {} column {}", error.line(), error.column());
-        Error::Input(format!(
-            "the input is not the JSON object with ServerURL, Username and Secret that clients send ({place})"
-        ))
-    })?;
-    let server_url = judged_url(given.server_url.as_deref().unwrap_or_default())?;
-    let username = given.username.filter(|username| !username.is_empty()).ok_or(Error::MissingUsername)?;
-    let secret = given.secret.unwrap_or_default();
-    let registry = match Asked::parse(server_url) {
-        Asked::HubSubKey => return Ok(()),
-        Asked::NoRegistry => {
-            return Err(Error::Refused("the ServerURL is no registry, so nothing is kept".to_owned()));
-        }
-        Asked::Registry(registry) => registry,
-    };
-    let Some(rule) = rule_for(&registry, session)? else {
-        let credential = Credential::new(username, secret);
-        return keep(&registry, credential, session).map_err(|()| no_rule(&registry, session));
-    };
-    if rule.source.mints() {
-        return judge_username(rule, &username, &registry, session);
-    }
-    if rule.store == Store::Ignore {
-        return Ok(());
-    }
-    // What the agent has may be older than what the source holds.
-    let credential = match session.fetch_anew(rule, &registry) {
-        Err(Error::NotFound) => {
-            let credential = Credential::new(username, secret);
-            return keep(&registry, credential, session).map_err(|()| nothing_to_compare(&registry, session));
-        }
-        fetched => fetched?,
-    };
-    if let Some(lease) = &credential.lease {
-        session.give_back(lease);
-        return judge_username(rule, &username, &registry, session);
-    }
-    if credential.is(&username, &secret) {
-        return Ok(());
-    }
-    let (source, place) = (rule.source.name(), rule.source.place(&registry).unwrap_or_default());
-    Err(Error::Refused(format!(
-        "{source}: {place}: it holds another credential, and nothing is kept here; hint: change it there, or set store = \"ignore\" in the rule"
-    )))
-}
-
-/// The agent keeps what no rule is for, where one runs.
-fn keep(registry: &Registry, credential: Credential, session: &Session<'_>) -> Result<(), ()> {
-    if session.keep(registry, credential) { Ok(()) } else { Err(()) }
-}
-
-/// A source that mints keeps nothing; only a user name that the rule contradicts is worth a word.
-fn judge_username(rule: &Rule, given: &str, registry: &Registry, session: &Session<'_>) -> Result<(), Error> {
-    match rule.source.stated_username(session.environment()) {
-        Some(stated) if stated != given && rule.store == Store::Refuse => Err(Error::Refused(format!(
-            "{}: {registry}: the rule's user is {stated}, not the given one; hint: log in as {stated}, or set store = \"ignore\" in the rule",
-            rule.source.name()
-        ))),
-        _ => Ok(()),
-    }
-}
-
-fn no_rule(registry: &Registry, session: &Session<'_>) -> Error {
-    let host = registry.host_and_port();
-    let hint = add_a_rule(&host, session);
-    Error::Refused(format!("no rule for {host}, and nothing is kept on disk; hint: {hint}"))
-}
-
-/// The built-in default answers for Docker Hub once its variables are set.
-fn nothing_to_compare(registry: &Registry, session: &Session<'_>) -> Error {
-    let host = registry.host_and_port();
-    let hint = add_a_rule(&host, session);
-    Error::Refused(format!(
-        "no credential for {host}, and nothing is kept on disk; hint: set DOCKER_USER and DOCKER_ACCESS_TOKEN, or {hint}"
-    ))
-}
-
-fn add_a_rule(host: &str, session: &Session<'_>) -> String {
-    let file = session.config().map(|config| config.origin.as_str()).unwrap_or_default();
-    format!("add [registry.\"{host}\"] to {file}")
-}
-
-/// The agent forgets it, where one runs; only what cannot be understood is a failure.
+/// The agent forgets it, where one runs, and the source where the rule says so; nothing there is no failure.
 fn erase(asked: &str, session: &Session<'_>) -> Result<(), Error> {
-    if let Asked::Registry(registry) = Asked::parse(asked) {
-        rule_for(&registry, session)?;
-        session.forget(&registry);
-    }
-    Ok(())
-}
-
-fn list(output: &mut dyn Write, session: &Session<'_>) -> Result<io::Result<()>, Error> {
-    let config = session.config()?;
-    let environment = session.environment();
-    let mut named = BTreeMap::new();
-    for rule in &config.rules {
-        let Some(registry) = rule.pattern.literal() else { continue };
-        if rule.source.needs_path() || !rule.source.is_listed(environment) {
-            continue;
-        }
-        let key = match config.list_keys {
-            ListKeys::Url if registry.is_hub() => HUB_URL.to_owned(),
-            _ => registry.host_and_port(),
-        };
-        named.insert(key, rule.source.stated_username(environment).unwrap_or_default());
-    }
-    let key = |registry: String| match config.list_keys {
-        ListKeys::Url if registry == HUB => HUB_URL.to_owned(),
-        _ => registry,
-    };
-    let kept = session.kept();
-    for (registry, username) in kept.of_rules {
-        // Only what no table says.
-        named.entry(key(registry)).and_modify(|known| {
-            if known.is_empty() {
-                *known = username;
+    let deletes = |rule: &&Rule| rule.erase == Erase::Delete;
+    match Asked::parse(asked) {
+        Asked::HubSubKey => {
+            let hub = Registry::hub();
+            match hub_rule(&hub, session).filter(deletes) {
+                Some(rule) => session.delete(rule, Question { registry: &hub, asked }),
+                None => Ok(()),
             }
-        });
+        }
+        Asked::NoRegistry => Ok(()),
+        Asked::Registry(registry) => match rule_for(&registry, session)?.filter(deletes) {
+            Some(rule) => session.delete(rule, Question { registry: &registry, asked }),
+            None => {
+                session.forget(&registry);
+                Ok(())
+            }
+        },
     }
-    for (name, username) in session.fallback_list() {
-        let name = match Asked::parse(&name) {
-            Asked::Registry(registry) if config.list_keys == ListKeys::Host => registry.host_and_port(),
-            _ => name,
-        };
-        named.entry(name).or_insert(username);
-    }
-    named.extend(kept.logins.into_iter().map(|(registry, username)| (key(registry), username)));
-    Ok(write_line(output, &named))
 }
 
 fn rule_for<'s>(registry: &Registry, session: &'s Session<'_>) -> Result<Option<&'s Rule>, Error> {
     Ok(session.config()?.rule(registry))
+}
+
+/// The rule that Docker Hub's sub-keys are for: a credential store's, which keeps them under their own names.
+fn hub_rule<'s>(hub: &Registry, session: &'s Session<'_>) -> Option<&'s Rule> {
+    // A broken config is told where a registry is asked for.
+    rule_for(hub, session).ok()?.filter(|rule| rule.source.is_store())
 }
 
 /// The URL that a client asks for, without the line end that shells and some clients add.

@@ -68,6 +68,11 @@ impl Registry {
         Some(Self::from_parts(host, parts.port, parts.path))
     }
 
+    /// Docker Hub.
+    pub fn hub() -> Self {
+        Self { host: HUB.to_owned(), port: None, path: String::new() }
+    }
+
     fn from_parts(host: String, port: Option<u16>, path: String) -> Self {
         let is_hub = port.is_none() && HUB_HOSTS.contains(&host.as_str());
         Self { host: if is_hub { HUB.to_owned() } else { host }, port, path }

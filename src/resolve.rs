@@ -1,16 +1,16 @@
 //! The policy: registry → rule → source → credential.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::time::{Duration, Instant};
 
-use crate::ask::Ask;
-use crate::config::{OnError, Rule};
+use crate::ask::{Ask, Question};
+use crate::config::{OnError, Rule, Store};
 use crate::credential::{Credential, Lease};
 use crate::deadline::{Deadline, Limits};
 use crate::environment::Environment;
 use crate::error::{Error, Failure, Kind, Problem};
 use crate::log;
-use crate::registry::Registry;
+use crate::source::{Names, Writable};
 use crate::vault;
 
 /// How long giving a lease back may take; with the longest mint it stays below what clients wait for (30 s).
@@ -31,34 +31,101 @@ pub struct Bounds {
 /// [`Error::NotFound`] where it has none, else [`Error::Failed`].
 pub async fn credential(
     rule: &Rule,
-    registry: &Registry,
+    question: Question<'_>,
     environment: &Environment,
     bounds: Bounds,
     interrupted: impl Future<Output = ()>,
 ) -> Result<Credential, Error> {
+    let answer = if rule.source.mints() { bounds.mint } else { bounds.answer };
+    let limits = Limits { connect: bounds.answer, answer };
+    let ask = Ask::new(question, environment, limits);
+    bounded("asks", rule, &ask, rule.source.get(&ask), interrupted).await?.ok_or(Error::NotFound)
+}
+
+/// Puts the credential where the rule's source keeps it.
+///
+/// # Errors
+/// [`Error::Failed`].
+pub async fn store(
+    rule: &Rule,
+    question: Question<'_>,
+    environment: &Environment,
+    bounds: Bounds,
+    given: &Credential,
+) -> Result<(), Error> {
+    let ask = Ask::new(question, environment, Limits { connect: bounds.answer, answer: bounds.answer });
+    let storing = async { writable(rule)?.store(&ask, given).await };
+    bounded("writes to", rule, &ask, storing, pending()).await
+}
+
+/// Takes the credential out of where the rule's source keeps it.
+///
+/// # Errors
+/// [`Error::Failed`].
+pub async fn erase(
+    rule: &Rule,
+    question: Question<'_>,
+    environment: &Environment,
+    bounds: Bounds,
+) -> Result<(), Error> {
+    let ask = Ask::new(question, environment, Limits { connect: bounds.answer, answer: bounds.answer });
+    let erasing = async { writable(rule)?.erase(&ask).await };
+    bounded("deletes from", rule, &ask, erasing, pending()).await
+}
+
+/// Has the rule's source name what it holds; a failure is only logged, since the others still have something to say.
+pub async fn list(rule: &Rule, environment: &Environment, until: Deadline, names: &Names) {
+    let registry = rule.pattern.stand_in();
+    let question = Question { registry: &registry, asked: "" };
+    let ask = Ask::new(question, environment, Limits { connect: until, answer: until });
+    let listing = async { writable(rule)?.list(&ask, names).await };
+    if let Err(error) = bounded("lists", rule, &ask, listing, pending()).await {
+        log::event(|| error.to_string());
+    }
+}
+
+fn writable(rule: &Rule) -> Result<&dyn Writable, Problem> {
+    // The config has been judged: this does not happen.
+    rule.source.writable().map_err(|why| Problem::new(Kind::Malformed, why))
+}
+
+/// Does the work and tidies up after it, unless it is interrupted or takes too long.
+async fn bounded<T>(
+    does: &str,
+    rule: &Rule,
+    ask: &Ask<'_>,
+    work: impl Future<Output = Result<T, Problem>>,
+    interrupted: impl Future<Output = ()>,
+) -> Result<T, Error> {
     let source = rule.source.as_ref();
-    let place = source.place(registry).unwrap_or_default();
-    log::event(|| format!("{registry}: rule {} asks {}: {place}", rule.pattern, source.name()));
-    let answer = if source.mints() { bounds.mint } else { bounds.answer };
-    let ask = Ask::new(registry, environment, Limits { connect: bounds.answer, answer });
+    let place = source.place(ask.registry).unwrap_or_default();
+    log::event(|| format!("{}: rule {} {does} {}: {place}", ask.registry, rule.pattern, source.name()));
+    let answer = ask.limits.answer;
     // The client keeps to the same deadline and knows more to say; this one holds for whatever sends nothing.
-    let fetched = tokio::select! {
-        fetched = tokio::time::timeout_at(answer.at().into(), source.get(&ask)) => {
-            fetched.unwrap_or_else(|_| Err(answer.problem()))
+    let done = tokio::select! {
+        done = tokio::time::timeout_at(answer.at().into(), work) => {
+            done.unwrap_or_else(|_| Err(answer.problem()))
         }
         () = interrupted => Err(signalled()),
     };
     ask.tidy_up().await;
-    match fetched {
-        Ok(Some(credential)) => Ok(credential),
-        Ok(None) => Err(Error::NotFound),
-        Err(problem) => Err(Error::Failed(Failure { source: source.name(), place, problem })),
-    }
+    done.map_err(|problem| Error::Failed(Failure { source: source.name(), place, problem }))
 }
 
 /// What a look-up ends in that a signal ended.
 pub fn signalled() -> Problem {
     Problem::new(Kind::Interrupted, "ended by a signal")
+}
+
+/// Where clients write, what nobody has written yet is no failure.
+pub fn not_there(rule: &Rule, error: Error) -> Error {
+    match error {
+        Error::Failed(failure) if rule.store == Store::Write && failure.problem.kind == Kind::Missing => {
+            log::event(|| format!("not there: {failure}"));
+            Error::NotFound
+        }
+        error => error,
+    }
 }
 
 /// What a failure means to the client, as the rule has it.

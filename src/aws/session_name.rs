@@ -54,6 +54,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::ask::Question;
     use crate::deadline::{Deadline, Limits};
     use crate::registry::{Asked, Registry};
 
@@ -63,7 +64,8 @@ mod tests {
         let Asked::Registry(registry) = Asked::parse(registry) else { panic!("{registry} is none") };
         let registry: Registry = registry;
         let limit = Deadline::new(Instant::now(), Duration::from_secs(1));
-        usual(&Ask::new(&registry, &environment, Limits { connect: limit, answer: limit }))
+        let question = Question { registry: &registry, asked: "" };
+        usual(&Ask::new(question, &environment, Limits { connect: limit, answer: limit }))
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::{AGENT_LIMIT, Session};
 use crate::agent::client::{Client, Turn};
 use crate::agent::line::{About, Brought, Failed, Leased, Want};
+use crate::ask::Question;
 use crate::config::{Agent, Rule};
 use crate::credential::Credential;
 use crate::deadline::Deadline;
@@ -21,7 +22,10 @@ impl Session<'_> {
         inputs.text(source);
         rule.source.depends_on(self.environment, &mut inputs);
         let login = inputs.clone().finish();
-        [&place, &rule.stated].into_iter().for_each(|text| inputs.text(text));
+        inputs.text(&place);
+        if !rule.source.is_the_place_all() {
+            inputs.text(&rule.stated);
+        }
         rule.source.fills_in(registry, &mut inputs);
         let about = About { registry: registry.host_and_port(), source: source.to_owned(), place };
         // Whoever waits has joined later, and must still have time to fetch.
@@ -33,14 +37,15 @@ impl Session<'_> {
     }
 
     /// Asks the agent first; where there is none, the source alone.
-    pub(super) async fn shared(&self, rule: &Rule, registry: &Registry) -> Result<Credential, Error> {
+    pub(super) async fn shared(&self, rule: &Rule, question: Question<'_>) -> Result<Credential, Error> {
+        let registry = question.registry;
         let failed = |problem| {
             let place = rule.source.place(registry).unwrap_or_default();
             Error::Failed(Failure { source: rule.source.name(), place, problem })
         };
         let client = agent::client::connect_or_start(self.environment, self.agent().autostart).await;
         let client = client.map_err(|why| failed(Problem::new(Kind::Denied, why)))?;
-        let Some(mut client) = client else { return self.direct(rule, registry).await };
+        let Some(mut client) = client else { return self.direct(rule, question).await };
         let want = &self.want(rule, registry);
         let limit = self.deadline();
         let turn = tokio::time::timeout_at(limit.at().into(), client.want(want)).await;
@@ -50,10 +55,10 @@ impl Session<'_> {
                 Ok(Credential::new(login.username, login.secret))
             }
             Some(Turn::Failed(failure)) => Err(failed(remembered(failure))),
-            Some(Turn::Fetch) => self.fetched(rule, registry, want, client).await,
+            Some(Turn::Fetch) => self.fetched(rule, question, want, client).await,
             None => {
                 log::event(|| "the agent does not answer: going on without it".to_owned());
-                let credential = self.direct(rule, registry).await?;
+                let credential = self.direct(rule, question).await?;
                 Ok(self.handed_over(rule, want, credential).await)
             }
         }
@@ -63,11 +68,11 @@ impl Session<'_> {
     async fn fetched(
         &self,
         rule: &Rule,
-        registry: &Registry,
+        question: Question<'_>,
         want: &Want,
         mut client: Client,
     ) -> Result<Credential, Error> {
-        match self.direct(rule, registry).await {
+        match self.direct(rule, question).await {
             Ok(credential) => {
                 let taken = client.have(want, self.brought(rule, &credential).await).await;
                 // What the agent has taken it also gives back.

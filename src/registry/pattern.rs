@@ -137,6 +137,16 @@ impl Pattern {
         }
     }
 
+    /// A name for all that the pattern matches, where one registry has to be named.
+    pub fn stand_in(&self) -> Registry {
+        let host = match &self.host {
+            Host::Any => "any".to_owned(),
+            Host::Glob(labels) => labels.join(".").replace('*', "any"),
+            Host::Literal(host) => host.clone(),
+        };
+        Registry { host, port: self.port, path: self.path.clone() }
+    }
+
     /// Whether the host holds a `*`.
     pub fn is_wildcard(&self) -> bool {
         !matches!(self.host, Host::Literal(_))

@@ -71,6 +71,40 @@ impl Template {
         self.fill_with(registry, |host| host.replace([':', '[', ']'], "+"))
     }
 
+    /// The registry that [`Self::fill`] made the text of; `None` where no registry could.
+    pub fn unfill(&self, text: &str) -> Option<Registry> {
+        self.unfill_with(text, str::to_owned, Self::fill)
+    }
+
+    /// The same for [`Self::fill_name`].
+    pub fn unfill_name(&self, name: &str) -> Option<Registry> {
+        self.unfill_with(name, unescaped, Self::fill_name)
+    }
+
+    /// What stands before the first place that is filled in.
+    pub fn prefix(&self) -> &str {
+        match self.0.first() {
+            Some(Part::Literal(literal)) => literal,
+            _ => "",
+        }
+    }
+
+    fn unfill_with(
+        &self,
+        text: &str,
+        host: impl Fn(&str) -> String,
+        fill: impl Fn(&Self, &Registry) -> Option<String>,
+    ) -> Option<Registry> {
+        if !self.uses_host() {
+            return None;
+        }
+        let rest = text.strip_prefix(self.prefix())?;
+        // It ends where the rest of the template begins: only filling it in again tells where that is.
+        let ends = rest.char_indices().map(|(at, c)| at + c.len_utf8());
+        ends.filter_map(|end| Registry::parse(&host(&rest[..end])))
+            .find(|registry| registry.path.is_empty() && fill(self, registry).as_deref() == Some(text))
+    }
+
     fn fill_with(&self, registry: &Registry, host: impl Fn(String) -> String) -> Option<String> {
         if self.uses_path() && !registry.has_plain_path() {
             return None;
@@ -87,6 +121,16 @@ impl Template {
     }
 }
 
+/// `:`, `[` and `]` of a host again: an address begins with a bracket, and no name holds a `+`.
+fn unescaped(name: &str) -> String {
+    let Some(address) = name.strip_prefix('+') else { return name.replacen('+', ":", 1) };
+    match (address.strip_suffix('+'), address.rsplit_once("++")) {
+        (Some(address), _) => format!("[{}]", address.replace('+', ":")),
+        (None, Some((address, port))) => format!("[{}]:{port}", address.replace('+', ":")),
+        (None, None) => name.to_owned(),
+    }
+}
+
 fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b':'))
 }
@@ -97,6 +141,43 @@ mod tests {
 
     fn fill(template: &str, asked: &str) -> Option<String> {
         Template::parse(template).ok()?.fill_name(&Registry::parse(asked)?)
+    }
+
+    #[test]
+    fn a_registry_is_read_out_of_the_name_that_was_made_of_it() {
+        for template in ["reg/{host}", "{host}", "{host}/creds", "a-{host}-b-{host}", "x{host}x"] {
+            let template = Template::parse(template).unwrap();
+            for asked in [
+                "docker.io",
+                "ghcr.io",
+                "localhost:5000",
+                "my_reg:80",
+                "[::1]",
+                "[::1]:5000",
+                "10.0.0.1:5000",
+                "x.x",
+            ] {
+                let registry = Registry::parse(asked).unwrap();
+                let name = template.fill_name(&registry).unwrap();
+                assert_eq!(template.unfill_name(&name), Some(registry.clone()), "{name}");
+                assert_eq!(template.unfill(&template.fill(&registry).unwrap()), Some(registry));
+            }
+        }
+        let template = Template::parse("reg/{host}").unwrap();
+        for name in [
+            "",
+            "reg/",
+            "reg",
+            "other/ghcr.io",
+            "reg/a b",
+            "reg/ghcr.io/x",
+            "reg/GHCR.io",
+            "reg/a+b+1",
+            "reg/.x",
+        ] {
+            assert_eq!(template.unfill_name(name), None, "{name}");
+        }
+        assert_eq!(Template::parse("literal").unwrap().unfill("literal"), None);
     }
 
     #[test]

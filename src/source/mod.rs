@@ -7,6 +7,9 @@ mod env;
 mod secrets_manager;
 mod shape;
 mod vault;
+mod writable;
+
+pub use writable::{Names, Writable};
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -114,6 +117,25 @@ pub trait Source {
     /// Whether `list` names the rule's registry.
     fn is_listed(&self, _environment: &Environment) -> bool {
         true
+    }
+
+    /// The source as one that also takes credentials, or why it is none: the rest of a sentence about `store`.
+    ///
+    /// # Errors
+    /// Why it takes none.
+    fn writable(&self) -> Result<&dyn Writable, &'static str> {
+        Err("its source gives credentials and takes none")
+    }
+
+    /// Whether it is a credential store of its own, which is also written to, deleted from and listed where the rule
+    /// does not say so, and is asked in the client's own words.
+    fn is_store(&self) -> bool {
+        false
+    }
+
+    /// Whether two rules with the same place get the same answer, whatever else they say.
+    fn is_the_place_all(&self) -> bool {
+        false
     }
 }
 

@@ -20,12 +20,42 @@ impl Fields {
 
     /// The user name in the object.
     pub(super) fn username(&self, object: &Value) -> Result<String, Problem> {
-        pick(object, self.username.as_deref().unwrap_or("username"), "username-key")
+        pick(object, self.username_key(), "username-key")
     }
 
     /// The secret in the object.
     pub(super) fn password(&self, object: &Value) -> Result<String, Problem> {
-        pick(object, self.password.as_deref().unwrap_or("password"), "password-key")
+        pick(object, self.password_key(), "password-key")
+    }
+
+    /// Puts both into the object, or the secret alone; what else is in it stays.
+    pub(super) fn put(
+        &self,
+        object: &mut Value,
+        username: Option<&str>,
+        secret: &str,
+    ) -> Result<(), Problem> {
+        if let Some(username) = username {
+            put(object, self.username_key(), username)?;
+        }
+        put(object, self.password_key(), secret)
+    }
+
+    /// Takes both out of the object, or the secret alone; whether nothing else was in it.
+    pub(super) fn take(&self, object: &mut Value, with_username: bool) -> bool {
+        if with_username {
+            remove(object, &parts(self.username_key()));
+        }
+        remove(object, &parts(self.password_key()));
+        object.as_object().is_none_or(serde_json::Map::is_empty)
+    }
+
+    fn username_key(&self) -> &str {
+        self.username.as_deref().unwrap_or("username")
+    }
+
+    fn password_key(&self) -> &str {
+        self.password.as_deref().unwrap_or("password")
     }
 
     /// Whether the rule names the secret's key itself, so that plain text will not do.
@@ -49,7 +79,46 @@ fn pick(object: &Value, key: &str, setting: &str) -> Result<String, Problem> {
         }
         Some(Value::String(text)) => Ok(text.clone()),
         Some(_) => Err(Problem::new(Kind::Malformed, format!("its key `{key}` is no string")).hint(hint)),
-        None => Err(Problem::new(Kind::Malformed, format!("it has no key `{key}`")).hint(hint)),
+        None => Err(Problem::new(Kind::Missing, format!("it has no key `{key}`")).hint(hint)),
+    }
+}
+
+/// Puts the text at the key, or at the JSON pointer, beside whatever else is there.
+fn put(object: &mut Value, key: &str, text: &str) -> Result<(), Problem> {
+    let mut at = object;
+    for part in parts(key) {
+        if at.is_null() {
+            *at = Value::Object(serde_json::Map::new());
+        }
+        let Value::Object(fields) = at else {
+            let cause = format!("its key `{key}` leads through what is no object");
+            return Err(Problem::new(Kind::Malformed, cause).hint("put the credential under other keys"));
+        };
+        at = fields.entry(part).or_insert(Value::Null);
+    }
+    *at = Value::from(text);
+    Ok(())
+}
+
+/// Takes the key away, and the objects that held nothing else.
+fn remove(object: &mut Value, parts: &[String]) {
+    let (Some((first, rest)), Value::Object(fields)) = (parts.split_first(), object) else { return };
+    match fields.get_mut(first) {
+        Some(below) if !rest.is_empty() => {
+            remove(below, rest);
+            if below.as_object().is_some_and(serde_json::Map::is_empty) {
+                fields.remove(first);
+            }
+        }
+        _ => drop(fields.remove(first)),
+    }
+}
+
+/// The steps to a key: one, or those of a JSON pointer (<https://www.rfc-editor.org/rfc/rfc6901>).
+fn parts(key: &str) -> Vec<String> {
+    match key.strip_prefix('/') {
+        Some(pointer) => pointer.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect(),
+        None => vec![key.to_owned()],
     }
 }
 
@@ -58,5 +127,42 @@ pub(super) fn plain(text: &str) -> Result<String, Problem> {
     match text.trim_end_matches(['\r', '\n']) {
         "" => Err(Problem::new(Kind::Malformed, "it is empty")),
         text => Ok(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_credential_goes_in_beside_what_is_there_and_comes_out_again() {
+        let plain = Fields { username: None, password: None };
+        let deep =
+            Fields { username: Some("/prod/a~1b".to_owned()), password: Some("/prod/token".to_owned()) };
+        for (fields, there, with) in [
+            (&plain, json!({"x": 1}), json!({"x": 1, "username": "u", "password": "p"})),
+            (&deep, json!({"prod": {"x": 1}}), json!({"prod": {"x": 1, "a/b": "u", "token": "p"}})),
+            (&deep, json!({"x": 1}), json!({"x": 1, "prod": {"a/b": "u", "token": "p"}})),
+        ] {
+            let mut object = there.clone();
+            assert!(fields.put(&mut object, Some("u"), "p").is_ok());
+            assert_eq!(object, with);
+            assert_eq!(
+                (fields.username(&object).ok(), fields.password(&object).ok()),
+                (Some("u".to_owned()), Some("p".to_owned()))
+            );
+            assert!(!fields.take(&mut object, true));
+            assert_eq!(object, there);
+        }
+        let mut nothing = Value::Null;
+        assert!(deep.put(&mut nothing, Some("u"), "p").is_ok() && deep.take(&mut nothing, true));
+        let mut in_the_way = json!({"prod": "text"});
+        assert!(deep.put(&mut in_the_way, Some("u"), "p").is_err());
+        assert_eq!(in_the_way, json!({"prod": "text"}));
+        let mut shared = json!({"username": "u", "password": "p"});
+        assert!(!plain.take(&mut shared, false));
+        assert_eq!(shared, json!({"username": "u"}));
     }
 }
