@@ -30,12 +30,13 @@ pub(super) fn list(session: &Session<'_>) -> Result<BTreeMap<String, String>, Er
         for (name, username) in held {
             // Another rule may answer for it.
             if keys.rule(&name).is_some_and(|winner| std::ptr::eq(winner, *rule)) {
-                named.entry(keys.as_listed(&name)).or_insert(username);
+                let key = if rule.source.is_store() { keys.in_its_words(&name) } else { keys.of(&name) };
+                named.entry(key).or_insert(username);
             }
         }
     }
     for (name, username) in logins {
-        named.entry(keys.as_listed(&name)).or_insert(username);
+        named.entry(keys.in_its_words(&name)).or_insert(username);
     }
     named.extend(kept.logins.into_iter().map(|(registry, username)| (keys.of(&registry), username)));
     Ok(named)
@@ -73,11 +74,10 @@ impl<'c> Keys<'c> {
         }
     }
 
-    /// A registry in anybody's words.
-    fn as_listed(&self, name: &str) -> String {
+    /// A registry in the words of a credential store, which knows it by no others.
+    fn in_its_words(&self, name: &str) -> String {
         match Asked::parse(name) {
             Asked::Registry(registry) if self.0.list_keys == ListKeys::Host => registry.host_and_port(),
-            Asked::Registry(registry) if registry.to_string() == name => self.of(name),
             _ => name.to_owned(),
         }
     }
