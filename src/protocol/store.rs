@@ -92,9 +92,9 @@ fn by_rule(
 
 fn refused(rule: &Rule, registry: &Registry, what: &str) -> Error {
     let (source, place) = (rule.source.name(), rule.source.place(registry).unwrap_or_default());
-    let policies = if rule.source.writable().is_ok() { "\"write\" or \"ignore\"" } else { "\"ignore\"" };
+    let write = if rule.source.writable().is_ok() { " (or \"write\")" } else { "" };
     Error::Refused(format!(
-        "{source}: {place}: {what}, and nothing is kept here; hint: change it there, or set store = {policies} in the rule"
+        "{source}: {place}: {what}, and nothing is kept here; hint: change it there, or set store = \"ignore\"{write} in the rule"
     ))
 }
 
