@@ -8,8 +8,8 @@
 //!   source → credential.
 //! - [`config`]: the TOML text, checked. [`source`]: the places that give credentials, one file each.
 //! - [`aws`], [`vault`]: the two connections. [`http`]: the one TLS stack.
-//! - [`ask`]: one look-up. [`registry`], [`credential`], [`error`]: the words of all of them. [`deadline`], [`keys`],
-//!   [`file`](mod@file), [`environment`], [`log`]: what they read and where they tell.
+//! - [`ask`]: one look-up. [`registry`], [`credential`], [`error`]: the words of all of them. [`deadline`], [`runtime`],
+//!   [`keys`], [`file`](mod@file), [`environment`], [`log`]: how they wait, what they read and where they tell.
 
 mod agent;
 pub mod ask;
@@ -33,5 +33,6 @@ pub mod lookup;
 pub mod protocol;
 pub mod registry;
 pub mod resolve;
+pub mod runtime;
 pub mod source;
 pub mod vault;

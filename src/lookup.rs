@@ -18,6 +18,7 @@ use crate::error::{Error, Failure};
 use crate::fallback::Fallback;
 use crate::registry::Registry;
 use crate::resolve::{self, Bounds};
+use crate::runtime;
 use signals::{Interruption, held_back, signals};
 
 /// How long a mint that has been sent is waited for, whatever the config says.
@@ -171,11 +172,6 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Runs the future on this thread. A name look-up that hangs in the system's resolver is left behind.
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::Input(format!("cannot start: {error}")))?;
-    let answer = runtime.block_on(future);
-    runtime.shutdown_background();
-    Ok(answer)
+    runtime::block_on(future).map_err(Error::Input)
 }

@@ -14,6 +14,7 @@ use super::place::{Place, VARIABLE};
 use super::seat::Seat;
 use super::server;
 use crate::environment::Environment;
+use crate::runtime;
 
 /// The word that starts an agent in a session of its own.
 pub(crate) const DETACHED: &str = "--detached";
@@ -47,21 +48,22 @@ pub(crate) fn run(environment: &Environment, kind: &Kind) -> Result<Option<Vec<S
     }
     keep_memory_private();
     let Some(seat) = Seat::take(environment)? else { return Ok(None) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    runtime::block_on(served(seat, environment, kind))?.map(Some)
+}
+
+async fn served(seat: Seat, environment: &Environment, kind: &Kind) -> Result<Vec<String>, String> {
     let idles = !matches!(kind, Kind::For(_));
-    let left = runtime.block_on(server::serve(seat, idles, ended(kind)));
+    let left = server::serve(seat, idles, ended(kind)).await;
     let left = left.map_err(|error| format!("the socket cannot be used: {error}"))?;
     if let Kind::For(folder) = kind
         && is_its_folder(folder, environment)
     {
         // Whoever told us to stop, the command may still need its folder.
-        runtime.block_on(until_stdin_ends());
+        until_stdin_ends().await;
         // Links in it are removed, not followed. Whoever started us does the same, if it still can.
         let _ = fs::remove_dir_all(folder);
     }
-    runtime.shutdown_background();
-    Ok(Some(left))
+    Ok(left)
 }
 
 /// Starts an agent in the background and returns when its socket answers; false: one ran already.

@@ -10,6 +10,7 @@ use crate::commands::Outcome;
 use crate::environment::Environment;
 use crate::error::one_line;
 use crate::registry::{Asked, Registry};
+use crate::runtime;
 
 /// How long the agent may take: it gives leases back for up to five seconds.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -54,7 +55,7 @@ fn be(environment: &Environment, kind: &Kind) -> Outcome {
 }
 
 fn detach(environment: &Environment) -> Outcome {
-    match block_on(life::start(environment)) {
+    match runtime::block_on(life::start(environment)).flatten() {
         Ok(true) => Outcome::done(""),
         Ok(false) => Outcome::done("an agent runs already\n"),
         Err(why) => failed(why),
@@ -130,7 +131,7 @@ fn ask(environment: &Environment, said: Said) -> Result<Option<Told>, String> {
             }
         }
     };
-    block_on(asked)
+    runtime::block_on(asked)?
 }
 
 fn failed(why: impl Into<String>) -> Outcome {
@@ -139,9 +140,4 @@ fn failed(why: impl Into<String>) -> Outcome {
 
 fn lines(texts: &[String]) -> String {
     texts.iter().map(|text| format!("docker-credential-lease: {text}\n")).collect()
-}
-
-fn block_on<T>(future: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| format!("cannot start: {error}"))?.block_on(future)
 }

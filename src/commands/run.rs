@@ -18,7 +18,7 @@ use crate::agent::line::Said;
 use crate::agent::place::{self, Place};
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::fallback;
+use crate::{fallback, runtime};
 use folder::Folder;
 use signals::Signals;
 
@@ -39,11 +39,7 @@ pub fn run(words: &[OsString], environment: &Environment) -> (u8, String) {
 
 fn prepared(words: &[OsString], environment: &Environment) -> Result<(u8, String), String> {
     let config = Config::load(environment).map_err(|why| format!("config: {why}"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    let ended = runtime.block_on(wired(words, &config, environment));
-    runtime.shutdown_background();
-    ended
+    runtime::block_on(wired(words, &config, environment))?
 }
 
 async fn wired(
