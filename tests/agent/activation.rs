@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Kv;
-use crate::support::agent::{Ends, Line, SOCKET, private_folder, until};
+use crate::support::agent::{Line, SOCKET, private_folder, until};
+use crate::support::program::Ends;
 
 /// Hands the socket over as systemd does: as descriptor 3, to the process that the variable names.
 const HAND_OVER: &str = "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" agent";

@@ -9,47 +9,17 @@ use serde_json::json;
 use super::{AppRole, Otp, rule, secret};
 use crate::support::Helper;
 use crate::support::agent::{Agent, until};
-use crate::support::own_postgres::OwnPostgres;
-use crate::support::servers::{Bao, unique};
 use crate::support::sluice::Gate;
+use crate::support::users::Users;
 
-/// Users that OpenBao makes in a PostgreSQL, for this long.
-struct Users {
-    bao: Bao,
-    postgres: OwnPostgres,
-    mount: String,
+/// A rule that asks for them.
+fn rule_for(users: &Users) -> String {
+    rule("ghcr.io", &users.path(), "")
 }
 
-impl Users {
-    fn start(ttl: &str, most: &str) -> Option<Self> {
-        let (bao, postgres) = (Bao::find()?, OwnPostgres::start()?);
-        let (mount, connection) = (bao.mount(&json!({"type": "database"})), unique("postgres"));
-        bao.call("POST", &format!("{mount}/config/{connection}"), &postgres.connection());
-        let create =
-            "CREATE ROLE \"{{name}}\" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'";
-        let role = json!({
-            "db_name": connection, "creation_statements": [create], "default_ttl": ttl, "max_ttl": most,
-        });
-        bao.call("POST", &format!("{mount}/roles/ci"), &role);
-        Some(Self { bao, postgres, mount })
-    }
-
-    fn path(&self) -> String {
-        format!("{}/creds/ci", self.mount)
-    }
-
-    fn rule(&self) -> String {
-        rule("ghcr.io", &self.path(), "")
-    }
-
-    fn leases(&self) -> Vec<String> {
-        self.bao.leases(&self.path())
-    }
-
-    /// Whether the user may still log in, as the registry would see it.
-    fn works(&self, made: &(String, String)) -> bool {
-        self.postgres.query(&made.0, &made.1, "SELECT 1").is_ok()
-    }
+/// Whether the user may still log in, as the registry would see it.
+fn works(users: &Users, made: &(String, String)) -> bool {
+    users.postgres.query(&made.0, &made.1, "SELECT 1").is_ok()
 }
 
 /// User and password that the helper gives.
@@ -147,22 +117,22 @@ fn a_lease_that_is_used_is_renewed_with_its_login_and_one_that_is_not_ends() {
         users.path()
     );
     let role = AppRole::new(&users.bao, &policy, json!({"token_ttl": "6s", "token_max_ttl": "1m"}));
-    let config = format!("{}{}", users.rule(), role.table());
+    let config = format!("{}{}", rule_for(&users), role.table());
     let agent = Agent::start();
     let helper = agent.serves(users.bao.helper(&config)).env("SECRET_ID", role.secret_id(&users.bao));
     let first = made(&helper);
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(7) {
         assert_eq!(made(&helper), first, "after {:?}", started.elapsed());
-        assert!(users.works(&first), "after {:?}", started.elapsed());
+        assert!(works(&users, &first), "after {:?}", started.elapsed());
         thread::sleep(Duration::from_millis(200));
     }
     assert_eq!(users.leases().len(), 1);
     // Once more for the last look-up, and no more after that.
-    until("it has ended", || users.leases().is_empty() && !users.works(&first));
+    until("it has ended", || users.leases().is_empty() && !works(&users, &first));
     let second = made(&helper);
     assert_ne!(second.0, first.0);
-    assert!(users.works(&second));
+    assert!(works(&users, &second));
 }
 
 #[test]
@@ -174,14 +144,14 @@ fn a_lease_is_not_believed_to_outlive_a_login_that_cannot_be_renewed() {
     );
     let settings = json!({"token_ttl": "4s", "token_no_default_policy": true});
     let role = AppRole::new(&users.bao, &policy, settings);
-    let config = format!("{}{}", users.rule(), role.table());
+    let config = format!("{}{}", rule_for(&users), role.table());
     let agent = Agent::start();
     let helper = agent.serves(users.bao.helper(&config)).env("SECRET_ID", role.secret_id(&users.bao));
     let started = Instant::now();
     let first = made(&helper);
     while started.elapsed() < Duration::from_secs(6) {
         let now = made(&helper);
-        assert!(users.works(&now), "a dead one is given out after {:?}", started.elapsed());
+        assert!(works(&users, &now), "a dead one is given out after {:?}", started.elapsed());
         thread::sleep(Duration::from_millis(150));
     }
     assert_ne!(made(&helper), first);

@@ -9,8 +9,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::{Kv, Otp, rule, secret};
-use crate::support::agent::{Agent, Ends, at_once};
+use crate::support::agent::{Agent, at_once};
 use crate::support::hostile::Hostile;
+use crate::support::program::Ends;
 use crate::support::relay::Relay;
 use crate::support::servers::{Bao, Moto};
 use crate::support::{Answer, Helper};

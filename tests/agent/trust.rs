@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{Kv, Otp};
-use crate::support::agent::{Agent, Detached, Ends, Line, SOCKET, private_folder, until};
+use crate::support::agent::{Agent, Detached, Line, SOCKET, private_folder, until};
+use crate::support::program::Ends;
 use crate::support::{Answer, Helper};
 
 /// An account that owns nothing here.

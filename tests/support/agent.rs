@@ -129,17 +129,6 @@ impl Drop for Agent {
     }
 }
 
-/// A process of a test's own; it ends with the test, also where that fails.
-pub(crate) struct Ends(pub(crate) Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// An agent that started itself in the background; it ends with the test.
 pub(crate) struct Detached {
     pub(crate) pid: u32,

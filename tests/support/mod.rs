@@ -16,6 +16,7 @@ pub(crate) mod relay;
 pub(crate) mod servers;
 pub(crate) mod sluice;
 pub(crate) mod tls;
+pub(crate) mod users;
 
 use std::fs;
 use std::io::Write;

@@ -3,13 +3,12 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::program::Ends;
 use super::servers::setting;
 
 /// What it logs in with.
@@ -22,7 +21,7 @@ pub(crate) struct AppRoleLogin<'a> {
 /// An Agent or Proxy that is logged in. It ends with the test.
 pub(crate) struct OwnAgent {
     pub(crate) socket: PathBuf,
-    process: Child,
+    _process: Ends,
     _folder: TempDir,
 }
 
@@ -72,23 +71,14 @@ listener "unix" {{
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let own = Self { socket, process, _folder: folder };
-        let limit = Instant::now() + Duration::from_secs(20);
-        while !own.is_logged_in() {
-            assert!(Instant::now() < limit, "the {kind} did not log in");
-            thread::sleep(Duration::from_millis(20));
-        }
-        Some(own)
+        let mut process = Ends(process);
+        process.comes_up(&format!("the {kind}"), || is_logged_in(&socket));
+        Some(Self { socket, _process: process, _folder: folder })
     }
 
     /// Whether it adds a token that is good for something: asked for without one of our own.
     pub(crate) fn is_logged_in(&self) -> bool {
-        let Ok(mut stream) = UnixStream::connect(&self.socket) else { return false };
-        let question =
-            "GET /v1/auth/token/lookup-self HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        let mut answer = Vec::new();
-        let asked = stream.write_all(question.as_bytes()).and_then(|()| stream.read_to_end(&mut answer));
-        asked.is_ok() && answer.starts_with(b"HTTP/1.1 200 ")
+        is_logged_in(&self.socket)
     }
 
     /// Its address, as the helper takes it.
@@ -97,10 +87,10 @@ listener "unix" {{
     }
 }
 
-impl Drop for OwnAgent {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+fn is_logged_in(socket: &Path) -> bool {
+    let Ok(mut stream) = UnixStream::connect(socket) else { return false };
+    let question = "GET /v1/auth/token/lookup-self HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let mut answer = Vec::new();
+    let asked = stream.write_all(question.as_bytes()).and_then(|()| stream.read_to_end(&mut answer));
+    asked.is_ok() && answer.starts_with(b"HTTP/1.1 200 ")
 }

@@ -3,13 +3,12 @@
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::program::Ends;
 use super::servers::{Bao, request, setting};
 
 /// A server that nobody has initialised yet. It ends with the test.
@@ -22,7 +21,7 @@ pub(crate) struct OwnBao {
     pub(crate) ca: PathBuf,
     /// Its Unix socket.
     pub(crate) socket: PathBuf,
-    server: Child,
+    _server: Ends,
     _folder: TempDir,
 }
 
@@ -59,13 +58,10 @@ impl OwnBao {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let own = Self { plain, tls, ca, socket, server, _folder: folder };
-        let limit = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(&own.plain).is_err() || TcpStream::connect(&own.tls).is_err() {
-            assert!(Instant::now() < limit, "OpenBao did not come up");
-            thread::sleep(Duration::from_millis(20));
-        }
-        Some(own)
+        let mut server = Ends(server);
+        server
+            .comes_up("OpenBao", || [&plain, &tls].iter().all(|address| TcpStream::connect(address).is_ok()));
+        Some(Self { plain, tls, ca, socket, _server: server, _folder: folder })
     }
 
     /// Initialises it and leaves it sealed; the root token.
@@ -92,14 +88,6 @@ impl OwnBao {
             request("PUT", &format!("http://{}/v1/{path}", self.plain), &[], &body.to_string());
         assert_eq!(status, 200, "{path}: {answer}");
         serde_json::from_str(&answer).unwrap()
-    }
-}
-
-impl Drop for OwnBao {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.server.kill();
-        let _ = self.server.wait();
     }
 }
 

@@ -1,16 +1,17 @@
 //! A moto server of the test's own, which checks signatures and policies as AWS does.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 
+use super::program::Ends;
 use super::servers::{Moto, request, setting};
 
 /// It ends with the test.
 pub(crate) struct OwnMoto {
     /// What it has in common with the shared one.
     pub(crate) moto: Moto,
-    server: Child,
+    _server: Ends,
 }
 
 impl OwnMoto {
@@ -18,7 +19,7 @@ impl OwnMoto {
     pub(crate) fn start() -> Option<Self> {
         let python = setting("TEST_PYTHON")?;
         // It takes a port itself and says which: one that was free a moment ago may be another test's by now.
-        let mut server = Command::new(python)
+        let server = Command::new(python)
             .args(["-I", "-c", "import sys; from moto.server import main; main(sys.argv[1:])"])
             .args(["-H", "127.0.0.1", "-p", "0"])
             .env_clear()
@@ -28,8 +29,9 @@ impl OwnMoto {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut told = BufReader::new(server.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let mut own = Self { moto: Moto { url: String::new() }, server };
+        let mut server = Ends(server);
+        let mut told = BufReader::new(server.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut own = Self { moto: Moto { url: String::new() }, _server: server };
         let line = told.find_map(|line| line.split_once("Running on ").map(|(_, url)| url.to_owned()));
         own.moto.url = line.expect("moto did not come up").trim().to_owned();
         // What nobody reads would hold it up.
@@ -68,13 +70,5 @@ impl OwnMoto {
     pub(crate) fn enforce(&self) {
         let (status, answer) = request("POST", &format!("{}/moto-api/reset-auth", self.moto.url), &[], "0");
         assert_eq!(status, 200, "{answer}");
-    }
-}
-
-impl Drop for OwnMoto {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.server.kill();
-        let _ = self.server.wait();
     }
 }
