@@ -5,20 +5,20 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use ring::digest::{Context, SHA256};
+use sha2::{Digest, Sha256};
 
 use crate::environment::Environment;
 
 /// What is known of them so far.
 #[derive(Clone)]
 pub struct Inputs {
-    digest: Context,
+    digest: Sha256,
 }
 
 impl Inputs {
     /// Nothing yet.
     pub fn new() -> Self {
-        Self { digest: Context::new(&SHA256) }
+        Self { digest: Sha256::new() }
     }
 
     /// A text, such as a table of the config; each with its length, so that two never read as one.
@@ -40,7 +40,7 @@ impl Inputs {
     pub fn beginning_with(&mut self, environment: &Environment, prefix: &str) {
         let found = environment.beginning_with(prefix);
         // How many they are, so that none of them reads as what comes after.
-        self.digest.update(&(found.len() as u64).to_be_bytes());
+        self.digest.update((found.len() as u64).to_be_bytes());
         for (name, value) in found {
             self.text(&name);
             self.text(&value);
@@ -66,14 +66,14 @@ impl Inputs {
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
-        self.digest.update(&(bytes.len() as u64).to_be_bytes());
+        self.digest.update((bytes.len() as u64).to_be_bytes());
         self.digest.update(bytes);
     }
 
     /// The digest, in hexadecimal.
     pub fn finish(self) -> String {
         let mut text = String::new();
-        for byte in self.digest.finish().as_ref() {
+        for byte in self.digest.finalize() {
             // Writing to a String cannot fail.
             let _ = write!(text, "{byte:02x}");
         }
