@@ -74,12 +74,10 @@ impl<'a> Session<'a> {
     /// # Errors
     /// As [`resolve::credential`]; a mint during which a signal came is given back and is one too.
     pub fn fetch(&self, rule: &Rule, question: Question<'_>) -> Result<Credential, Error> {
-        let fetched = block_on(async {
-            match rule.source.is_kept() {
-                true => self.shared(rule, question).await,
-                false => self.direct(rule, question).await,
-            }
-        })?;
+        let fetched = match rule.source.is_kept() {
+            true => self.shared(rule, question),
+            false => self.fetch_anew(rule, question),
+        };
         fetched.map_err(|error| resolve::not_there(rule, error))
     }
 
@@ -158,13 +156,10 @@ impl<'a> Session<'a> {
 
     /// Says one thing to the agent, and hears its answer; `None` where none runs.
     fn tell(&self, said: Said) -> Option<Told> {
-        let asked = async {
-            let mut client = Client::connect(self.environment).await.ok()??;
-            // Giving leases back takes longer than looking something up.
-            let limit = if said.flush.is_some() { 6 * AGENT_LIMIT } else { AGENT_LIMIT };
-            tokio::time::timeout(limit, client.ask(said)).await.ok()?
-        };
-        block_on(asked).ok()?
+        let mut client = Client::connect(self.environment).ok()??;
+        // Giving leases back takes longer than looking something up.
+        let limit = if said.flush.is_some() { 6 * AGENT_LIMIT } else { AGENT_LIMIT };
+        client.ask(said, Instant::now() + limit)
     }
 
     fn bounds(&self) -> Bounds {

@@ -1,13 +1,16 @@
 //! Client: how a look-up asks the agent, and hands over what it fetched.
+//!
+//! It waits by itself, without the runtime: most look-ups find what they want here, and need nothing else.
 
-use std::time::Duration;
-
-use tokio::io::BufReader;
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::time::timeout;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::process::geteuid;
+use secrecy::zeroize::Zeroizing;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::life;
 use super::line::{self, Brought, Failed, Have, Login, Said, Told, VERSION, Want};
@@ -20,8 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A connection to the agent.
 pub(crate) struct Client {
-    reader: BufReader<OwnedReadHalf>,
-    writer: OwnedWriteHalf,
+    stream: UnixStream,
+    /// What has come and was not yet asked for.
+    come: Zeroizing<Vec<u8>>,
 }
 
 /// What the agent says to a look-up.
@@ -32,26 +36,25 @@ pub(crate) enum Turn {
     Kept(Login),
     /// It could not be fetched a moment ago.
     Failed(Failed),
+    /// Somebody is still fetching it.
+    Late,
 }
 
 /// Connects, and starts an agent first where the config says so and none runs.
 ///
 /// # Errors
 /// As [`Client::connect`].
-pub(crate) async fn connect_or_start(
-    environment: &Environment,
-    autostart: bool,
-) -> Result<Option<Client>, String> {
-    let client = Client::connect(environment).await?;
+pub(crate) fn connect_or_start(environment: &Environment, autostart: bool) -> Result<Option<Client>, String> {
+    let client = Client::connect(environment)?;
     if client.is_some() || !autostart {
         return Ok(client);
     }
-    if let Err(why) = life::start(environment).await {
+    if let Err(why) = life::start(environment) {
         // A look-up does not need one.
         log::event(|| why);
         return Ok(None);
     }
-    Client::connect(environment).await
+    Client::connect(environment)
 }
 
 impl Client {
@@ -59,14 +62,13 @@ impl Client {
     ///
     /// # Errors
     /// The variable names a socket that is not one's own: the sentence.
-    pub(crate) async fn connect(environment: &Environment) -> Result<Option<Self>, String> {
+    pub(crate) fn connect(environment: &Environment) -> Result<Option<Self>, String> {
         let place = Place::find(environment);
         let told = |why: &str| format!("the agent's socket {}: {why}", place.socket.display());
         let why = match place.judge() {
-            Ok(()) => match UnixStream::connect(&place.socket).await {
-                Ok(stream) if stream.peer_cred().is_ok_and(|peer| peer.uid() == geteuid().as_raw()) => {
-                    let (reader, writer) = stream.into_split();
-                    return Ok(Some(Self { reader: BufReader::new(reader), writer }));
+            Ok(()) => match connect(&place.socket) {
+                Ok(stream) if peer(&stream).is_ok_and(|uid| uid == geteuid().as_raw()) => {
+                    return Ok(Some(Self { stream, come: Zeroizing::default() }));
                 }
                 Ok(_) => "another user listens there".to_owned(),
                 // The socket is one's own, and whoever listened there is gone or hangs: that is no reason to fail.
@@ -85,36 +87,42 @@ impl Client {
         Ok(None)
     }
 
-    /// Asks for a credential; waits for another one's fetch as long as the caller lets it.
-    pub(crate) async fn want(&mut self, want: &Want) -> Option<Turn> {
+    /// Asks for a credential; waits for another one's fetch until then. `None`: the agent does not answer.
+    pub(crate) fn want(&mut self, want: &Want, until: Instant) -> Option<Turn> {
         let said = Said { want: Some(want.clone()), ..Said::default() };
-        let told = timeout(PATIENCE, self.ask(said)).await.ok()??;
-        self.turn(told).await
+        let told = self.ask(said, until.min(soon()))?;
+        self.turn(told, until)
     }
 
     /// Hands over what was fetched; false where nobody took it.
-    pub(crate) async fn have(&mut self, want: &Want, brought: Brought) -> bool {
+    pub(crate) fn have(&mut self, want: &Want, brought: Brought) -> bool {
         let have = Have { want: want.clone(), brought };
         let said = Said { have: Some(have), ..Said::default() };
-        matches!(timeout(PATIENCE, self.ask(said)).await, Ok(Some(Told { done: true, .. })))
+        self.ask(said, soon()).is_some_and(|told| told.done)
     }
 
     /// Says that it could not be fetched; the agent may still have one that is good enough.
-    pub(crate) async fn failed(&mut self, failed: Failed) -> Option<Turn> {
+    pub(crate) fn failed(&mut self, failed: Failed) -> Option<Turn> {
         let said = Said { failed: Some(failed), ..Said::default() };
-        let told = timeout(PATIENCE, self.ask(said)).await.ok()??;
-        self.turn(told).await
+        let told = self.ask(said, soon())?;
+        self.turn(told, soon())
     }
 
     /// Says anything else, and reads the one line that is answered.
-    pub(crate) async fn ask(&mut self, said: Said) -> Option<Told> {
-        line::write(&mut self.writer, &Said { v: VERSION, ..said }).await.ok()?;
-        self.next().await
+    pub(crate) fn ask(&mut self, said: Said, until: Instant) -> Option<Told> {
+        let line = line::encoded(&Said { v: VERSION, ..said }).ok()?;
+        // At most as long as `connect` has set: an agent that hangs takes some of it without reading.
+        self.stream.write_all(&line).ok()?;
+        self.next(until).ok().flatten()
     }
 
-    async fn turn(&mut self, mut told: Told) -> Option<Turn> {
+    fn turn(&mut self, mut told: Told, until: Instant) -> Option<Turn> {
         while told.wait {
-            told = self.next().await?;
+            told = match self.next(until) {
+                Ok(told) => told?,
+                Err(_) if Instant::now() >= until => return Some(Turn::Late),
+                Err(_) => return None,
+            };
         }
         match told {
             Told { kept: Some(login), .. } => Some(Turn::Kept(login)),
@@ -124,12 +132,61 @@ impl Client {
         }
     }
 
-    async fn next(&mut self) -> Option<Told> {
-        let told: Told = line::read_answer(&mut self.reader).await.ok()??;
+    /// The next line that can be understood; an error where the agent is gone, or the time is over.
+    fn next(&mut self, until: Instant) -> io::Result<Option<Told>> {
+        let told: Told = line::decoded(&self.line(until)?)?;
         if let Some(why) = &told.refused {
             log::event(|| format!("the agent refused a line: {why}"));
         }
         // A refusal says so in any version, and so does what was done all the same.
-        (told.v == VERSION || told.refused.is_some() || told.done).then_some(told)
+        Ok((told.v == VERSION || told.refused.is_some() || told.done).then_some(told))
     }
+
+    fn line(&mut self, until: Instant) -> io::Result<Zeroizing<Vec<u8>>> {
+        let mut chunk = Zeroizing::new([0; 4 * 1024]);
+        loop {
+            if let Some(end) = self.come.iter().position(|byte| *byte == b'\n') {
+                let rest = Zeroizing::new(self.come.split_off(end + 1));
+                return Ok(std::mem::replace(&mut self.come, rest));
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.come.len() > line::ANSWER_LIMIT {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            self.stream.set_read_timeout(Some(left))?;
+            match self.stream.read(chunk.as_mut_slice()) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(read) => self.come.extend_from_slice(&chunk[..read]),
+                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn soon() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+/// Connects; where nobody accepts any more, this too ends.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(UnixStream::from(OwnedFd::from(socket)))
+}
+
+/// Whose process listens.
+#[cfg(target_os = "linux")]
+fn peer(stream: &UnixStream) -> io::Result<u32> {
+    Ok(rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn peer(stream: &UnixStream) -> io::Result<u32> {
+    let stream = stream.try_clone()?;
+    stream.set_nonblocking(true)?;
+    let asked = async { tokio::net::UnixStream::from_std(stream)?.peer_cred() };
+    let peer = crate::runtime::block_on(asked).map_err(io::Error::other)??;
+    Ok(peer.uid())
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit};
@@ -70,8 +71,8 @@ async fn served(seat: Seat, environment: &Environment, kind: &Kind) -> Result<Ve
 ///
 /// # Errors
 /// It did not come up: the sentence.
-pub(crate) async fn start(environment: &Environment) -> Result<bool, String> {
-    if Client::connect(environment).await?.is_some() {
+pub(crate) fn start(environment: &Environment) -> Result<bool, String> {
+    if Client::connect(environment)?.is_some() {
         return Ok(false);
     }
     // The folder's faults are better told here than by a process whose stderr nobody sees.
@@ -80,17 +81,17 @@ pub(crate) async fn start(environment: &Environment) -> Result<bool, String> {
     let mut child = spawn(&place.socket)?;
     let limit = Instant::now() + START_LIMIT;
     while Instant::now() < limit {
-        if matches!(Client::connect(environment).await, Ok(Some(_))) {
+        if matches!(Client::connect(environment), Ok(Some(_))) {
             return Ok(true);
         }
         match child.try_wait() {
             // Another one had the place: it is coming up too, or about to leave.
             Ok(Some(status)) if status.success() => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                thread::sleep(Duration::from_millis(50));
                 child = spawn(&place.socket)?;
             }
             Ok(Some(status)) => return Err(format!("the agent ended at once, with {status}; {SEE_WHY}")),
-            _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            _ => thread::sleep(Duration::from_millis(5)),
         }
     }
     Err(format!("the agent did not come up within {} s; {SEE_WHY}", START_LIMIT.as_secs()))

@@ -17,8 +17,8 @@ pub(crate) const VERSION: u32 = 1;
 /// The longest line.
 pub(crate) const LIMIT: u64 = 256 * 1024;
 
-/// The longest answer that is read.
-const ANSWER_LIMIT: u64 = 64 * LIMIT;
+/// The longest answer of one's own agent, which may list a thousand credentials.
+pub(crate) const ANSWER_LIMIT: usize = 64 * 256 * 1024;
 
 /// What a client says.
 #[derive(Default, Deserialize, Serialize)]
@@ -191,10 +191,28 @@ pub(crate) async fn write(
     stream: &mut (impl AsyncWrite + Unpin),
     line: &impl Serialize,
 ) -> std::io::Result<()> {
+    stream.write_all(&encoded(line)?).await?;
+    stream.flush().await
+}
+
+/// One line, with its end.
+///
+/// # Errors
+/// It cannot be said in JSON.
+pub(crate) fn encoded(line: &impl Serialize) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let mut text = Zeroizing::new(serde_json::to_vec(line)?);
     text.push(b'\n');
-    stream.write_all(&text).await?;
-    stream.flush().await
+    Ok(text)
+}
+
+/// What the line says.
+///
+/// # Errors
+/// It is not what is said here.
+pub(crate) fn decoded<T: serde::de::DeserializeOwned>(line: &[u8]) -> std::io::Result<T> {
+    // The parser's own words may quote a secret.
+    serde_json::from_slice(line)
+        .map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "the line is not understood"))
 }
 
 /// Reads one line of at most 256 KiB; `None` at the end.
@@ -204,31 +222,11 @@ pub(crate) async fn write(
 pub(crate) async fn read<T: serde::de::DeserializeOwned>(
     stream: &mut (impl AsyncBufRead + Unpin),
 ) -> std::io::Result<Option<T>> {
-    read_up_to(LIMIT, stream).await
-}
-
-/// Reads an answer of one's own agent, which may list a thousand credentials.
-///
-/// # Errors
-/// As [`read`].
-pub(crate) async fn read_answer<T: serde::de::DeserializeOwned>(
-    stream: &mut (impl AsyncBufRead + Unpin),
-) -> std::io::Result<Option<T>> {
-    read_up_to(ANSWER_LIMIT, stream).await
-}
-
-async fn read_up_to<T: serde::de::DeserializeOwned>(
-    limit: u64,
-    stream: &mut (impl AsyncBufRead + Unpin),
-) -> std::io::Result<Option<T>> {
     let mut text = Zeroizing::new(Vec::new());
-    let read = stream.take(limit).read_until(b'\n', &mut text).await?;
+    let read = stream.take(LIMIT).read_until(b'\n', &mut text).await?;
     match text.last() {
         _ if read == 0 => Ok(None),
-        Some(b'\n') => serde_json::from_slice(&text).map(Some).map_err(|_| {
-            // The parser's own words may quote a secret.
-            std::io::Error::new(std::io::ErrorKind::InvalidData, "the line is not understood")
-        }),
+        Some(b'\n') => decoded(&text).map(Some),
         _ => {
             let why = if read as u64 == LIMIT { "the line is too long" } else { "the line ends too early" };
             Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why))

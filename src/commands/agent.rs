@@ -1,6 +1,6 @@
 //! The agent: being one, starting one, and asking what it keeps.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::agent::client::Client;
 use crate::agent::life::{self, Kind};
@@ -10,7 +10,6 @@ use crate::commands::Outcome;
 use crate::environment::Environment;
 use crate::error::one_line;
 use crate::registry::{Asked, Registry};
-use crate::runtime;
 
 /// How long the agent may take: it gives leases back for up to five seconds.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -55,7 +54,7 @@ fn be(environment: &Environment, kind: &Kind) -> Outcome {
 }
 
 fn detach(environment: &Environment) -> Outcome {
-    match runtime::block_on(life::start(environment)).flatten() {
+    match life::start(environment) {
         Ok(true) => Outcome::done(""),
         Ok(false) => Outcome::done("an agent runs already\n"),
         Err(why) => failed(why),
@@ -119,19 +118,16 @@ fn status(environment: &Environment, json: bool) -> Outcome {
 
 /// Says one thing to the agent; `None` where none runs.
 fn ask(environment: &Environment, said: Said) -> Result<Option<Told>, String> {
-    let asked = async {
-        let Some(mut client) = Client::connect(environment).await? else { return Ok(None) };
-        match tokio::time::timeout(LIMIT, client.ask(said)).await {
-            Ok(Some(Told { refused: Some(why), .. })) => Err(why),
-            Ok(Some(told)) => Ok(Some(told)),
-            _ => {
-                let socket = Place::find(environment).socket;
-                let hint = "end its process and start another";
-                Err(format!("the agent at {} does not answer; hint: {hint}", socket.display()))
-            }
+    let Some(mut client) = Client::connect(environment)? else { return Ok(None) };
+    match client.ask(said, Instant::now() + LIMIT) {
+        Some(Told { refused: Some(why), .. }) => Err(why),
+        Some(told) => Ok(Some(told)),
+        None => {
+            let socket = Place::find(environment).socket;
+            let hint = "end its process and start another";
+            Err(format!("the agent at {} does not answer; hint: {hint}", socket.display()))
         }
-    };
-    runtime::block_on(asked)?
+    }
 }
 
 fn failed(why: impl Into<String>) -> Outcome {

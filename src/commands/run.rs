@@ -90,7 +90,7 @@ fn start(folder: &Folder) -> Result<std::process::Child, String> {
 async fn come_up(agent: &mut std::process::Child, inside: &Environment) -> Result<(), String> {
     let limit = Instant::now() + LIMIT;
     loop {
-        if matches!(Client::connect(inside).await, Ok(Some(_))) {
+        if matches!(Client::connect(inside), Ok(Some(_))) {
             return Ok(());
         }
         if let Ok(Some(status)) = agent.try_wait() {
@@ -151,14 +151,12 @@ fn code_of_signal(signal: i32) -> u8 {
 
 /// Has the agent give everything back and end; what it could not.
 async fn give_back(inside: &Environment, agent: &mut std::process::Child) -> Vec<String> {
-    let asked = async {
-        let mut client = Client::connect(inside).await.ok()??;
-        client.ask(Said { stop: true, ..Said::default() }).await
-    };
-    match tokio::time::timeout(LIMIT, asked).await {
-        Ok(Some(told)) => told.left,
+    let said = Said { stop: true, ..Said::default() };
+    let client = Client::connect(inside).ok().flatten();
+    match client.and_then(|mut client| client.ask(said, Instant::now() + LIMIT)) {
+        Some(told) => told.left,
         // The command has said stop, and was told what was left.
-        Ok(None) if has_left(inside, agent).await => Vec::new(),
+        None if has_left(inside, agent).await => Vec::new(),
         _ => vec![
             "the agent is gone, and gave nothing back: leases that it kept end when they expire".to_owned(),
         ],

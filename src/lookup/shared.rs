@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{AGENT_LIMIT, Session};
+use super::{AGENT_LIMIT, Session, block_on};
 use crate::agent::client::{Client, Turn};
 use crate::agent::line::{About, Brought, Failed, Leased, Want};
 use crate::ask::Question;
@@ -37,54 +37,54 @@ impl Session<'_> {
     }
 
     /// Asks the agent first; where there is none, the source alone.
-    pub(super) async fn shared(&self, rule: &Rule, question: Question<'_>) -> Result<Credential, Error> {
+    pub(super) fn shared(&self, rule: &Rule, question: Question<'_>) -> Result<Credential, Error> {
         let registry = question.registry;
         let failed = |problem| {
             let place = rule.source.place(registry).unwrap_or_default();
             Error::Failed(Failure { source: rule.source.name(), place, problem })
         };
-        let client = agent::client::connect_or_start(self.environment, self.agent().autostart).await;
+        let client = agent::client::connect_or_start(self.environment, self.agent().autostart);
         let client = client.map_err(|why| failed(Problem::new(Kind::Denied, why)))?;
-        let Some(mut client) = client else { return self.direct(rule, question).await };
+        let Some(mut client) = client else { return self.fetch_anew(rule, question) };
         let want = &self.want(rule, registry);
         let limit = self.deadline();
-        let turn = tokio::time::timeout_at(limit.at().into(), client.want(want)).await;
-        match turn.map_err(|_| failed(limit.problem()))? {
+        match client.want(want, limit.at()) {
             Some(Turn::Kept(login)) => {
                 log::event(|| format!("{registry}: the agent has it"));
                 Ok(Credential::new(login.username, login.secret))
             }
             Some(Turn::Failed(failure)) => Err(failed(remembered(failure))),
-            Some(Turn::Fetch) => self.fetched(rule, question, want, client).await,
+            Some(Turn::Fetch) => self.fetched(rule, question, want, client),
+            Some(Turn::Late) => Err(failed(limit.problem())),
+            None if limit.is_over() => Err(failed(limit.problem())),
             None => {
                 log::event(|| "the agent does not answer: going on without it".to_owned());
-                let credential = self.direct(rule, question).await?;
-                Ok(self.handed_over(rule, want, credential).await)
+                self.unasked(rule, question, want)
             }
         }
     }
 
     /// Fetches, and tells the agent how it went.
-    async fn fetched(
+    fn fetched(
         &self,
         rule: &Rule,
         question: Question<'_>,
         want: &Want,
         mut client: Client,
     ) -> Result<Credential, Error> {
-        match self.direct(rule, question).await {
-            Ok(credential) => {
-                let taken = client.have(want, self.brought(rule, &credential).await).await;
-                // What the agent has taken it also gives back.
-                Ok(if taken { Credential { lease: None, ..credential } } else { credential })
-            }
+        let fetched = block_on(async {
+            let credential = self.direct(rule, question).await?;
+            Ok(self.handed_over(rule, want, credential, &mut client).await)
+        })?;
+        match fetched {
+            Ok(credential) => Ok(credential),
             // What ended this process is nothing to those who wait: the next one fetches.
             Err(Error::Failed(own)) if own.problem.kind == Kind::Interrupted => Err(Error::Failed(own)),
             Err(Error::Failed(own)) => {
                 let Problem { kind, cause, hint, proxy } = own.problem.clone();
                 let (key, login) = (want.key.clone(), want.login.clone());
                 let told = Failed { key, login, kind, cause, hint, proxy };
-                match client.failed(told).await {
+                match client.failed(told) {
                     Some(Turn::Kept(login)) => {
                         log::event(|| format!("{own}: the agent's one is still good"));
                         Ok(Credential::new(login.username, login.secret))
@@ -96,19 +96,28 @@ impl Session<'_> {
         }
     }
 
-    /// A lease that was made while the agent did not answer: it may take it all the same.
-    async fn handed_over(&self, rule: &Rule, want: &Want, credential: Credential) -> Credential {
-        if credential.lease.is_none() {
-            return credential;
-        }
-        let handing = async {
-            let mut client = Client::connect(self.environment).await.ok()??;
-            client.have(want, self.brought(rule, &credential).await).await.then_some(())
-        };
-        match tokio::time::timeout(AGENT_LIMIT, handing).await {
-            Ok(Some(())) => Credential { lease: None, ..credential },
-            _ => credential,
-        }
+    /// Fetches though the agent does not answer: a lease it may take all the same.
+    fn unasked(&self, rule: &Rule, question: Question<'_>, want: &Want) -> Result<Credential, Error> {
+        block_on(async {
+            let credential = self.direct(rule, question).await?;
+            if credential.lease.is_none() {
+                return Ok(credential);
+            }
+            let Ok(Some(mut client)) = Client::connect(self.environment) else { return Ok(credential) };
+            Ok(self.handed_over(rule, want, credential, &mut client).await)
+        })?
+    }
+
+    /// Brings it to the agent. What that has taken it also gives back.
+    async fn handed_over(
+        &self,
+        rule: &Rule,
+        want: &Want,
+        credential: Credential,
+        client: &mut Client,
+    ) -> Credential {
+        let taken = client.have(want, self.brought(rule, &credential).await);
+        if taken { Credential { lease: None, ..credential } } else { credential }
     }
 
     async fn brought(&self, rule: &Rule, credential: &Credential) -> Brought {

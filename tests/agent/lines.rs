@@ -1,13 +1,17 @@
 //! What is said on the socket, by those who mean no good: others are answered at once all the same.
 
 use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use rustix::process::Signal;
 use serde_json::json;
 
 use super::{Kv, Otp, secret};
-use crate::support::agent::{Agent, Line};
+use crate::support::agent::{Agent, Line, SOCKET, private_folder};
 
 /// Somebody else is answered, and soon.
 #[track_caller]
@@ -136,6 +140,36 @@ fn an_agent_that_hangs_is_done_without_after_a_second() {
     agent.signal(Signal::CONT);
     helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
     assert_eq!(kv.requests(), 2);
+}
+
+/// A socket whose queue is full, and where nobody is ever let in.
+fn full(socket: &Path) -> Vec<OwnedFd> {
+    let address = SocketAddrUnix::new(socket).unwrap();
+    let new = || rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    let listener = new();
+    rustix::net::bind(&listener, &address).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let mut held = vec![listener];
+    loop {
+        let caller = new();
+        rustix::io::ioctl_fionbio(&caller, true).unwrap();
+        if rustix::net::connect(&caller, &address).is_err() {
+            return held;
+        }
+        held.push(caller);
+    }
+}
+
+#[test]
+fn a_socket_that_lets_nobody_in_is_done_without_after_a_second() {
+    let Some(kv) = Kv::find() else { return };
+    let folder = private_folder();
+    let socket = folder.path().join("agent.sock");
+    let _held = full(&socket);
+    let started = Instant::now();
+    kv.helper("").env(SOCKET, socket.to_str().unwrap()).get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }
 
 #[test]
