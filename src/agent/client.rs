@@ -13,7 +13,7 @@ use secrecy::zeroize::Zeroizing;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::life;
-use super::line::{self, Brought, Failed, Have, Login, Said, Told, VERSION, Want};
+use super::line::{self, Brought, Failed, Have, Login, Said, Told, VERSION, Want, Wiped};
 use super::place::{Distrust, Place};
 use crate::environment::Environment;
 use crate::log;
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Client {
     stream: UnixStream,
     /// What has come and was not yet asked for.
-    come: Zeroizing<Vec<u8>>,
+    come: Wiped,
 }
 
 /// What the agent says to a look-up.
@@ -68,7 +68,7 @@ impl Client {
         let why = match place.judge() {
             Ok(()) => match connect(&place.socket) {
                 Ok(stream) if peer(&stream).is_ok_and(|uid| uid == geteuid().as_raw()) => {
-                    return Ok(Some(Self { stream, come: Zeroizing::default() }));
+                    return Ok(Some(Self { stream, come: Wiped::default() }));
                 }
                 Ok(_) => "another user listens there".to_owned(),
                 // The socket is one's own, and whoever listened there is gone or hangs: that is no reason to fail.
@@ -112,7 +112,7 @@ impl Client {
     pub(crate) fn ask(&mut self, said: Said, until: Instant) -> Option<Told> {
         let line = line::encoded(&Said { v: VERSION, ..said }).ok()?;
         // At most as long as `connect` has set: an agent that hangs takes some of it without reading.
-        self.stream.write_all(&line).ok()?;
+        self.stream.write_all(line.all()).ok()?;
         self.next(until).ok().flatten()
     }
 
@@ -143,11 +143,10 @@ impl Client {
     }
 
     fn line(&mut self, until: Instant) -> io::Result<Zeroizing<Vec<u8>>> {
-        let mut chunk = Zeroizing::new([0; 4 * 1024]);
+        let mut chunk = Zeroizing::new([0; line::CHUNK]);
         loop {
-            if let Some(end) = self.come.iter().position(|byte| *byte == b'\n') {
-                let rest = Zeroizing::new(self.come.split_off(end + 1));
-                return Ok(std::mem::replace(&mut self.come, rest));
+            if let Some(line) = self.come.line() {
+                return Ok(line);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || self.come.len() > line::ANSWER_LIMIT {
@@ -156,7 +155,7 @@ impl Client {
             self.stream.set_read_timeout(Some(left))?;
             match self.stream.read(chunk.as_mut_slice()) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(read) => self.come.extend_from_slice(&chunk[..read]),
+                Ok(read) => self.come.add(&chunk[..read]),
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
                 Err(error) => return Err(error),
             }

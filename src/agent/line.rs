@@ -3,22 +3,27 @@
 //! A line is a struct with one field set, not an enum: so a secret goes from the socket into its own type without a
 //! detour through buffers that nobody wipes.
 
+mod wiped;
+
 use std::time::{Duration, SystemTime};
 
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::error::Kind;
+pub(crate) use wiped::Wiped;
 
 /// The version that both sides must speak.
 pub(crate) const VERSION: u32 = 1;
 /// The longest line.
-pub(crate) const LIMIT: u64 = 256 * 1024;
+pub(crate) const LIMIT: usize = 256 * 1024;
 
 /// The longest answer of one's own agent, which may list a thousand credentials.
-pub(crate) const ANSWER_LIMIT: usize = 64 * 256 * 1024;
+pub(crate) const ANSWER_LIMIT: usize = 64 * LIMIT;
+/// How much is read at a time.
+pub(crate) const CHUNK: usize = 4 * 1024;
 
 /// What a client says.
 #[derive(Default, Deserialize, Serialize)]
@@ -191,7 +196,7 @@ pub(crate) async fn write(
     stream: &mut (impl AsyncWrite + Unpin),
     line: &impl Serialize,
 ) -> std::io::Result<()> {
-    stream.write_all(&encoded(line)?).await?;
+    stream.write_all(encoded(line)?.all()).await?;
     stream.flush().await
 }
 
@@ -199,9 +204,10 @@ pub(crate) async fn write(
 ///
 /// # Errors
 /// It cannot be said in JSON.
-pub(crate) fn encoded(line: &impl Serialize) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    let mut text = Zeroizing::new(serde_json::to_vec(line)?);
-    text.push(b'\n');
+pub(crate) fn encoded(line: &impl Serialize) -> std::io::Result<Wiped> {
+    let mut text = Wiped::default();
+    serde_json::to_writer(&mut text, line)?;
+    text.add(b"\n");
     Ok(text)
 }
 
@@ -211,27 +217,43 @@ pub(crate) fn encoded(line: &impl Serialize) -> std::io::Result<Zeroizing<Vec<u8
 /// It is not what is said here.
 pub(crate) fn decoded<T: serde::de::DeserializeOwned>(line: &[u8]) -> std::io::Result<T> {
     // The parser's own words may quote a secret.
-    serde_json::from_slice(line)
-        .map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "the line is not understood"))
+    serde_json::from_slice(line).map_err(|_| invalid("the line is not understood"))
 }
 
-/// Reads one line of at most 256 KiB; `None` at the end.
-///
-/// # Errors
-/// The other side is gone, the line is too long, or it is not what is said here.
-pub(crate) async fn read<T: serde::de::DeserializeOwned>(
-    stream: &mut (impl AsyncBufRead + Unpin),
-) -> std::io::Result<Option<T>> {
-    let mut text = Zeroizing::new(Vec::new());
-    let read = stream.take(LIMIT).read_until(b'\n', &mut text).await?;
-    match text.last() {
-        _ if read == 0 => Ok(None),
-        Some(b'\n') => decoded(&text).map(Some),
-        _ => {
-            let why = if read as u64 == LIMIT { "the line is too long" } else { "the line ends too early" };
-            Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why))
+/// The lines of a caller.
+pub(crate) struct Lines<R> {
+    from: R,
+    come: Wiped,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    pub(crate) fn new(from: R) -> Self {
+        Self { from, come: Wiped::default() }
+    }
+
+    /// The next one, of at most 256 KiB; `None` at the end. What has come stays where it is given up in the middle.
+    ///
+    /// # Errors
+    /// The other side is gone, the line is too long, or it is not what is said here.
+    pub(crate) async fn next<T: serde::de::DeserializeOwned>(&mut self) -> std::io::Result<Option<T>> {
+        loop {
+            match self.come.line() {
+                Some(line) if line.len() <= LIMIT => return decoded(&line).map(Some),
+                None if self.come.len() < LIMIT => {}
+                _ => return Err(invalid("the line is too long")),
+            }
+            let mut chunk = Zeroizing::new([0; CHUNK]);
+            match self.from.read(chunk.as_mut_slice()).await? {
+                0 if self.come.len() == 0 => return Ok(None),
+                0 => return Err(invalid("the line ends too early")),
+                read => self.come.add(&chunk[..read]),
+            }
         }
     }
+}
+
+fn invalid(why: &str) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, why)
 }
 
 fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::geteuid;
-use tokio::io::BufReader;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{Notify, oneshot};
@@ -16,7 +15,7 @@ use tokio::time::{interval, timeout};
 use super::giving::{TICK, give_back, lease};
 use super::keeper::{Held, Keeper, Turn};
 use super::kept::Moment;
-use super::line::{self, Have, Leased, Login, Said, Told, VERSION};
+use super::line::{self, Have, Leased, Lines, Login, Said, Told, VERSION};
 use super::listed;
 use super::seat::Seat;
 use crate::deadline::Deadline;
@@ -145,9 +144,9 @@ impl Agent {
             return;
         }
         let (reader, mut writer) = stream.into_split();
-        let mut reader = BufReader::new(reader);
+        let mut lines = Lines::new(reader);
         loop {
-            let said: Said = match timeout(CALLER_LIMIT, line::read(&mut reader)).await {
+            let said: Said = match timeout(CALLER_LIMIT, lines.next()).await {
                 Ok(Ok(Some(said))) => said,
                 Ok(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
                     let refused = Some(error.to_string());
@@ -191,7 +190,7 @@ impl Agent {
                                     Ok(turn) => answer(turn),
                                     Err(_) => break,
                                 },
-                                _ = line::read::<Said>(&mut reader) => break,
+                                _ = lines.next::<Said>() => break,
                             }
                         }
                     }

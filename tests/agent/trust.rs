@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -17,6 +17,7 @@ use serde_json::json;
 use super::{Kv, Otp};
 use crate::support::agent::{Agent, Detached, Line, SOCKET, private_folder, until};
 use crate::support::program::Ends;
+use crate::support::servers::Bao;
 use crate::support::{Answer, Helper};
 
 /// An account that owns nothing here.
@@ -266,6 +267,41 @@ fn nothing_that_is_kept_shows_in_status_log_or_files() {
         let path = entry.unwrap().path();
         assert!(path.ends_with("agent.sock") || fs::read(&path).unwrap().is_empty(), "{path:?}");
     }
+}
+
+/// How often the text stands in what the agent has in memory.
+fn copies(agent: &Agent, text: &str) -> usize {
+    let maps = fs::read_to_string(format!("/proc/{}/maps", agent.pid())).unwrap();
+    let memory = fs::File::open(format!("/proc/{}/mem", agent.pid())).unwrap();
+    let written = maps.lines().filter(|line| line.contains(" rw"));
+    let places = written.filter_map(|line| line.split(' ').next()?.split_once('-'));
+    let found = places.map(|(from, to)| {
+        let [from, to] = [from, to].map(|at| u64::from_str_radix(at, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
+        memory.read_exact_at(&mut bytes, from).unwrap();
+        bytes.windows(text.len()).filter(|window| *window == text.as_bytes()).count()
+    });
+    found.sum()
+}
+
+#[test]
+fn what_is_forgotten_is_in_no_memory() {
+    // Nobody else may look at all.
+    let Some(bao) = Bao::find().filter(|_| is_root()) else { return };
+    // Longer than what is read at a time, and told by its middle.
+    let secret = |middle: &str| format!("{}{middle}{}", "x".repeat(3000), "y".repeat(3000));
+    let (kept, login) = ("kept-e7b1c4d2a9f3", "login-5d0c9a7e3b21");
+    let name = bao.secret(&json!({"username": "octocat", "password": secret(kept)}));
+    let agent = Agent::start();
+    let helper = agent.serves(bao.helper(&super::rule("ghcr.io", &format!("secret/data/{name}"), "")));
+    helper.store("gcr.io", "me", &secret(login)).succeeds();
+    for _ in 0..20 {
+        helper.get("ghcr.io").is_found("ghcr.io", "octocat", &secret(kept));
+        helper.get("gcr.io").is_found("gcr.io", "me", &secret(login));
+    }
+    assert_eq!((copies(&agent, kept), copies(&agent, login)), (1, 1), "what is kept");
+    assert_eq!(helper.run(&["agent", "flush"], "").code, Some(0));
+    assert_eq!((copies(&agent, kept), copies(&agent, login)), (0, 0), "what was forgotten");
 }
 
 #[test]
