@@ -107,6 +107,31 @@ fn another_user_cannot_reach_the_agent() {
     let line = format!("docker-credential-lease: the agent's socket {}: ", agent.socket().display());
     assert_eq!((answer.code, answer.stdout.as_str()), (Some(1), ""));
     assert!(answer.stderr.starts_with(&line) && answer.stderr.lines().count() == 1, "{answer:?}");
+    // Nor with words of their own: not past the folder, and not past the socket once somebody has opened that.
+    let code = "import os,socket,sys\n\
+                def tried(what):\n \
+                \ttry: return what()\n \
+                \texcept OSError as error: return type(error).__name__\n\
+                def ask():\n \
+                \ts=socket.socket(socket.AF_UNIX)\n \
+                \ts.connect(sys.argv[1])\n \
+                \ts.sendall(b'{\"v\":1,\"status\":true}\\n')\n \
+                \treturn s.recv(4096)\n\
+                print(tried(lambda: os.listdir(os.path.dirname(sys.argv[1]))), tried(ask))";
+    let ask = || {
+        let mut command = Command::new("python3");
+        command.args(["-I", "-c", code]).arg(agent.socket()).uid(STRANGER).gid(STRANGER).current_dir("/");
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(ask(), "PermissionError PermissionError\n");
+    fs::set_permissions(agent.folder(), fs::Permissions::from_mode(0o711)).unwrap();
+    assert_eq!(ask(), "PermissionError PermissionError\n");
+    fs::set_permissions(agent.socket(), fs::Permissions::from_mode(0o666)).unwrap();
+    let asked = ask();
+    assert!(
+        ["b''\n", "ConnectionResetError\n", "BrokenPipeError\n"].iter().any(|end| asked.ends_with(end)),
+        "{asked}"
+    );
 }
 
 /// What the helper does about a trap: in the default place it goes on without, and by the variable it fails.
