@@ -1,21 +1,24 @@
 //! Credentials in AWS Secrets Manager: one JSON object, two plain secrets, or one plain token.
 
+mod advice;
+mod form;
+mod secret;
+
 use std::rc::Rc;
 
-use aws_sdk_secretsmanager::Client;
 use secrecy::SecretString;
-use serde_json::Value;
 
-use super::shape::{Fields, plain};
+use super::shape::Fields;
 use super::{Answer, Coming, Setup, Source};
 use crate::ask::Ask;
-use crate::aws::{self, Call, Session};
+use crate::aws;
 use crate::credential::Credential;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
 use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
 use crate::registry::{Registry, Template};
+use secret::Secret;
 
 /// Its word in the config.
 pub(super) const NAME: &str = "aws-secrets-manager";
@@ -103,69 +106,28 @@ impl Source for SecretsManager {
 impl SecretsManager {
     async fn fetch(&self, ask: &Ask<'_>) -> Result<Credential, Problem> {
         let secret = filled(&self.secret, ask)?;
-        let arn_region = aws::region_of_arn(&secret);
-        let session = self.aws.open(ask, arn_region).await?;
+        let session = self.aws.open(ask, aws::region_of_arn(&secret)).await?;
+        let stage = self.version_stage.as_deref();
+        let secret = Secret::new(&session, secret);
         let (username, secret) = match &self.username {
             Username::Literal(username) => {
-                (username.clone(), self.password(&self.text(&session, &secret).await?)?)
+                (username.clone(), form::password(&self.fields, &secret.read(stage).await?)?)
             }
             Username::SameSecret => {
-                let object = object(&self.text(&session, &secret).await?)?;
+                let object = form::object(&secret.read(stage).await?)?;
                 (self.fields.username(&object)?, self.fields.password(&object)?)
             }
             Username::Secret(template) => {
                 let id = filled(template, ask)?;
+                let holder = Secret::new(&session, id.clone());
                 // Each on a connection of its own, at the same time.
-                let named = |problem: Problem| Problem {
-                    cause: format!("the username-secret {id}: {}", problem.cause),
-                    ..problem
-                };
-                let username = async { self.username(&self.text(&session, &id).await?) };
-                let password = async { self.password(&self.text(&session, &secret).await?) };
-                tokio::try_join!(async { username.await.map_err(named) }, password)?
+                let username =
+                    async { holder.read(stage).await.and_then(|text| form::username(&self.fields, &text)) };
+                let password = async { form::password(&self.fields, &secret.read(stage).await?) };
+                tokio::try_join!(async { username.await.map_err(|problem| named(&id, problem)) }, password)?
             }
         };
         Ok(Credential::new(username, SecretString::from(secret)))
-    }
-
-    /// The secret's text, as string or as bytes.
-    async fn text(&self, session: &Session, name: &str) -> Result<String, Problem> {
-        let mut settings = aws_sdk_secretsmanager::config::Builder::from(&session.config);
-        if let Some(region) = aws::region_of_arn(name) {
-            settings = settings.region(aws_config::Region::new(region.to_owned()));
-        }
-        let request = Client::from_conf(settings.build())
-            .get_secret_value()
-            .secret_id(name)
-            .set_version_stage(self.version_stage.clone());
-        let region = aws::region_of_arn(name)
-            .or_else(|| session.config.region().map(AsRef::as_ref))
-            .unwrap_or_default();
-        // Of an ARN only what the user named.
-        let resource = name.rsplit_once(":secret:").map_or(name, |(_, name)| name);
-        let call = Call { action: "secretsmanager:GetSecretValue", resource, who: &session.who };
-        let answer = request.send().await.map_err(|error| advise(call.describe(&error), name, region))?;
-        if let Some(text) = answer.secret_string() {
-            return Ok(text.to_owned());
-        }
-        let bytes = answer.secret_binary().map(|blob| blob.as_ref().to_vec()).unwrap_or_default();
-        String::from_utf8(bytes).map_err(|_| Problem::new(Kind::Malformed, "it is binary and not UTF-8"))
-    }
-
-    fn username(&self, text: &str) -> Result<String, Problem> {
-        match object(text) {
-            Ok(object) => self.fields.username(&object),
-            Err(problem) if self.fields.names_username() => Err(problem),
-            Err(_) => plain(text),
-        }
-    }
-
-    fn password(&self, text: &str) -> Result<String, Problem> {
-        match object(text) {
-            Ok(object) => self.fields.password(&object),
-            Err(problem) if self.fields.names_password() => Err(problem),
-            Err(_) => plain(text),
-        }
     }
 }
 
@@ -175,28 +137,7 @@ fn filled(template: &Template, ask: &Ask<'_>) -> Result<String, Problem> {
         .ok_or_else(|| Problem::new(Kind::Malformed, "the name does not fit the registry"))
 }
 
-/// The JSON object that the text is; its parser's own words may quote the secret and are not repeated.
-fn object(text: &str) -> Result<Value, Problem> {
-    match serde_json::from_str(text) {
-        Ok(value @ Value::Object(_)) => Ok(value),
-        _ if text.is_empty() => Err(Problem::new(Kind::Malformed, "it is empty")),
-        _ => Err(Problem::new(Kind::Malformed, "it is no JSON object")
-            .hint("for a plain token add username or username-secret to the rule")),
-    }
-}
-
-/// The remedies that are Secrets Manager's own.
-fn advise(problem: Problem, name: &str, region: &str) -> Problem {
-    let hint = match problem.cause.split(':').next().unwrap_or_default() {
-        "AccessDenied" | "AccessDeniedException" => {
-            format!("allow secretsmanager:GetSecretValue on it in {region}, and kms:Decrypt on its key")
-        }
-        "DecryptionFailure" => "allow kms:Decrypt on its key".to_owned(),
-        "InvalidRequestException" => {
-            format!("it may be marked for deletion: `aws secretsmanager restore-secret --secret-id {name}`")
-        }
-        "ResourceNotFoundException" => format!("check its name, its stage and the region {region}"),
-        _ => return problem,
-    };
-    Problem { cause: format!("{} in {region}", problem.cause), ..problem }.hint(hint)
+/// The problem of a user name's secret, told from the password's.
+fn named(id: &str, problem: Problem) -> Problem {
+    Problem { cause: format!("the username-secret {id}: {}", problem.cause), ..problem }
 }
