@@ -85,11 +85,14 @@ impl<'a> Said<'a> {
     }
 }
 
-/// Whether the text, or a part of it that is no mere word, stands in what was sent.
+/// Whether the text, or a part of it that is no mere word, stands in what was sent. Three letters stand in many words:
+/// they count where they are all.
 pub(super) fn repeats(text: &str, sent: &[&str]) -> bool {
     let parts = || text.split(['/', ':']).filter(|part| part.len() >= 8);
-    sent.iter().any(|secret| {
-        !secret.is_empty() && (text.contains(secret) || parts().any(|part| secret.contains(part)))
+    sent.iter().any(|secret| match secret.len() {
+        0 => false,
+        1..=3 => text.split(['/', ':']).any(|part| part == *secret),
+        _ => text.contains(secret) || parts().any(|part| secret.contains(part)),
     })
 }
 
@@ -227,5 +230,6 @@ mod tests {
         assert!(repeats(token, &[token]) && repeats(&format!("x{token}"), &[token]));
         assert!(repeats(&token[21..], &["other", token]) && repeats(&in_part, &[token]));
         assert!(!repeats("AccessDenied", &[token, ""]) && !repeats("job", &[token]));
+        assert!(repeats("pw1", &["pw1"]) && repeats("a:pw1", &["pw1"]) && !repeats("AccessDenied", &["ied"]));
     }
 }

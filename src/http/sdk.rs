@@ -12,8 +12,10 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::base64;
 use aws_smithy_types::body::SdkBody;
 use secrecy::zeroize::Zeroizing;
+use serde_json::Value;
 use url::Url;
 
 use super::{Answer, Client, Proxies, Settings, Trust, judge_scheme};
@@ -79,13 +81,39 @@ impl Shared {
     }
 }
 
-/// A session's token, of a role or of SSO, and an identity token.
+/// A session's token, of a role or of SSO, an identity token, and what is to be kept.
 fn secrets(request: &http::Request<Vec<u8>>) -> Arc<[Zeroizing<String>]> {
     let headers = ["x-amz-security-token", "x-amz-sso_bearer_token"];
     let headers = headers.iter().filter_map(|name| request.headers().get(*name)?.to_str().ok());
     let fields = url::form_urlencoded::parse(request.body());
     let fields = fields.filter(|(name, _)| name == "WebIdentityToken").map(|(_, value)| value.into_owned());
-    headers.map(str::to_owned).chain(fields).map(Zeroizing::new).collect()
+    let mut secrets: Vec<String> = headers.map(str::to_owned).chain(fields).collect();
+    kept(request, &mut secrets);
+    secrets.into_iter().map(Zeroizing::new).collect()
+}
+
+/// What a call gives to Secrets Manager: the value, and where that is JSON, every text in it.
+fn kept(request: &http::Request<Vec<u8>>, secrets: &mut Vec<String>) {
+    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+    if !target.is_some_and(|target| target.starts_with("secretsmanager.")) {
+        return;
+    }
+    let Ok(body) = serde_json::from_slice::<Value>(request.body()) else { return };
+    let bytes = body["SecretBinary"].as_str().and_then(|text| base64::decode(text).ok());
+    let bytes = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    for value in [body["SecretString"].as_str().map(str::to_owned), bytes].into_iter().flatten() {
+        texts(serde_json::from_str(&value).unwrap_or_default(), secrets);
+        secrets.push(value);
+    }
+}
+
+fn texts(value: Value, into: &mut Vec<String>) {
+    match value {
+        Value::Array(values) => values.into_iter().for_each(|value| texts(value, into)),
+        Value::Object(fields) => fields.into_iter().for_each(|(_, value)| texts(value, into)),
+        Value::String(text) => into.push(text),
+        Value::Bool(_) | Value::Null | Value::Number(_) => {}
+    }
 }
 
 fn response(answer: &Answer, sent: Arc<[Zeroizing<String>]>) -> Option<HttpResponse> {

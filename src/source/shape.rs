@@ -41,12 +41,23 @@ impl Fields {
         put(object, self.password_key(), secret)
     }
 
+    /// Puts the user name alone into the object.
+    pub(super) fn put_username(&self, object: &mut Value, username: &str) -> Result<(), Problem> {
+        put(object, self.username_key(), username)
+    }
+
     /// Takes both out of the object, or the secret alone; whether nothing else was in it.
     pub(super) fn take(&self, object: &mut Value, with_username: bool) -> bool {
         if with_username {
             remove(object, &parts(self.username_key()));
         }
         remove(object, &parts(self.password_key()));
+        object.as_object().is_none_or(serde_json::Map::is_empty)
+    }
+
+    /// Takes the user name alone out of the object; whether nothing else was in it.
+    pub(super) fn take_username(&self, object: &mut Value) -> bool {
+        remove(object, &parts(self.username_key()));
         object.as_object().is_none_or(serde_json::Map::is_empty)
     }
 
