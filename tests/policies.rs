@@ -6,6 +6,7 @@ mod identity;
 mod logins;
 mod readme;
 mod rights;
+mod writing;
 
 use std::fs;
 use std::path::{Path, PathBuf};

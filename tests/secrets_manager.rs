@@ -1,12 +1,17 @@
 //! Credentials in Secrets Manager, as moto serves it: how they may be written there, and how they are named.
 
+mod erasing;
 mod failures;
 mod keys;
+mod listing;
+mod parallel;
 mod refusals;
 mod region;
 mod requests;
+mod writing;
+mod writing_refused;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::Helper;
 use crate::support::servers::{Moto, unique};
@@ -19,6 +24,39 @@ fn rule(keys: &str) -> String {
 /// The same for a secret of this name.
 fn rule_for(secret: &str, keys: &str) -> String {
     rule(&format!("secret = \"{secret}\"\n{keys}"))
+}
+
+/// A rule for the pattern that is written to and deleted from, with these keys beside its source.
+fn store_for(pattern: &str, keys: &str) -> String {
+    format!(
+        "[registry.\"{pattern}\"]\nsource = \"aws-secrets-manager\"\nstore = \"write\"\nerase = \"delete\"\n{keys}\n"
+    )
+}
+
+/// The text that the secret holds now.
+fn text_of(moto: &Moto, name: &str) -> String {
+    let value = moto.call("us-east-1", "GetSecretValue", &json!({"SecretId": name}));
+    value["SecretString"].as_str().unwrap().to_owned()
+}
+
+/// The same as JSON.
+fn object_of(moto: &Moto, name: &str) -> Value {
+    serde_json::from_str(&text_of(moto, name)).unwrap()
+}
+
+/// What is told of the secret beside its value.
+fn description(moto: &Moto, name: &str) -> Value {
+    moto.call("us-east-1", "DescribeSecret", &json!({"SecretId": name}))
+}
+
+/// How many versions it has had.
+fn versions(moto: &Moto, name: &str) -> usize {
+    let versions = moto.call("us-east-1", "ListSecretVersionIds", &json!({"SecretId": name}));
+    versions["Versions"].as_array().unwrap().len()
+}
+
+fn mark_for_deletion(moto: &Moto, name: &str) {
+    moto.call("us-east-1", "DeleteSecret", &json!({"SecretId": name, "RecoveryWindowInDays": 7}));
 }
 
 /// What moto gives for Docker Hub where the secret holds the text.
