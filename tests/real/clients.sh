@@ -8,6 +8,8 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=world.sh disable=SC1091
 . "$(dirname "${BASH_SOURCE[0]}")/world.sh"
+# shellcheck source-path=SCRIPTDIR source=run.sh disable=SC1091
+. "$REPO/tests/real/run.sh"
 
 HUB=docker.io/acme/hello:1         # its credential: acme-ci
 LOCAL=localhost:5000/acme/hello:1  # its credential: robot
@@ -163,110 +165,6 @@ skopeo_checks() {
   DOCKER_CREDENTIAL_LEASE_CONFIG=$GONE refused "skopeo inspect says why: the secret is missing in Secrets Manager" \
     "aws-secrets-manager.*acme/none.*ResourceNotFoundException" skopeo inspect "docker://$LOCAL"
   REGISTRY_AUTH_FILE=$PLAIN/config.json refused "skopeo inspect without the helper" "$NO_ENTRY" skopeo inspect "docker://$HUB"
-}
-
-#### run: one command with an agent of its own
-
-# Each look-up has a one-time password made that no other look-up gets, and the registry lets in the first one only: what
-# pulls ten times has asked once.
-run_checks() {
-  world_otp
-  local i rules=$HOME/.config/docker-credential-lease
-  for i in {1..10}; do world_image "$HUB_HOST" acme-ci "$HUB_PASSWORD" "acme/app$i"; done
-  printf '[registry."docker.io"]\nsource = "vault"\npath = "ssh/creds/pull"\nmethod = "POST"\nbody = { ip = "127.0.0.1" }\npassword-key = "key"\n' >"$rules/otp.toml"
-  from_vault docker.io acme/hub >"$rules/hub.toml"
-  local VAULT_TOKEN=$OTP_TOKEN DOCKER_CREDENTIAL_LEASE_CONFIG=$rules/otp.toml
-  export DOCKER_CREDENTIAL_LEASE_CONFIG
-  cp "$HOME/.docker/config.json" "$WORLD/config.before"
-  cp "$REGISTRY_AUTH_FILE" "$WORLD/auth.before"
-  if [ -n "$ENGINE" ]; then
-    for DOCKER in "${CLIS[@]}"; do
-      CLI="docker $(docker version --format '{{.Client.Version}}' 2>/dev/null || true)"
-      no_images
-      check "run: ten pulls at once with $CLI are one lease, and none afterwards" ten_at_once "$DOCKER" pull
-    done
-  fi
-  if have podman; then
-    check "run: ten pulls at once with podman are one lease, and none afterwards" \
-      ten_at_once podman --root "$WORLD/podman" --runroot /run/podman --storage-driver vfs --cgroup-manager cgroupfs pull
-  fi
-  if have skopeo; then
-    check "run: ten inspections at once with skopeo are one lease, and none afterwards" ten_at_once skopeo inspect docker://
-    check "control: without run there is one for each" two_without_run
-  fi
-  VAULT_TOKEN=$PULL_TOKEN DOCKER_CREDENTIAL_LEASE_CONFIG=$rules/hub.toml
-  for DOCKER in "${CLIS[@]}"; do
-    CLI="docker $(docker version --format '{{.Client.Version}}' 2>/dev/null || true)"
-    check "run: $CLI login inside at a registry without a rule, and what it asks then" login_inside
-    refused "run: $CLI afterwards knows nothing of that login" "$NO_ENTRY|no such manifest" docker manifest inspect "$LOCAL"
-    DOCKER_CONFIG=$WORLD/inline check "run: $CLI finds the user's own inline login" inline_login
-  done
-  if have skopeo; then
-    check "run: skopeo finds the login in /run/containers" login_in_runtime
-  fi
-  check "run: config.json and auth.json are byte for byte as they were" \
-    cmp_both "$HOME/.docker/config.json" "$WORLD/config.before" "$REGISTRY_AUTH_FILE" "$WORLD/auth.before"
-  check "run: no folder and no agent is left" nothing_left
-}
-
-ten_at_once() { # CLIENT…: the last word may be a prefix of the image
-  local prefix=''
-  case ${*: -1} in *://) prefix=${*: -1}; set -- "${@:1:$#-1}" ;; esac
-  # shellcheck disable=SC2016 # the inner shell expands it
-  timeout 120 "$BIN" run -- bash -c '
-    let_in=$0 prefix=$1 pids=() status=0
-    shift
-    { echo docker.io | docker-credential-lease get | sed "s/.*\"Secret\":\"\([^\"]*\)\".*/\1/" | htpasswd -niB otp-user; } >>"$let_in"
-    for i in {1..10}; do "$@" "${prefix}docker.io/acme/app$i:1" & pids+=($!); done
-    for pid in "${pids[@]}"; do wait "$pid" || status=1; done
-    docker-credential-lease agent status
-    [ "$(docker-credential-lease agent status | grep -c "lease ssh/creds/pull/")" = 1 ] && exit "$status"
-  ' "$WORLD/servers/docker.io/htpasswd" "$prefix" "$@" || return
-  sed -i '/^otp-user:/d' "$WORLD/servers/docker.io/htpasswd"
-  echo "leases: $(otp_leases)"
-  [ "$(otp_leases)" = 0 ]
-}
-
-two_without_run() {
-  local i leases
-  for i in 1 2; do skopeo inspect "docker://docker.io/acme/app$i:1" || true; done
-  leases=$(otp_leases)
-  say '{}' | bao_api PUT sys/leases/revoke-prefix/ssh/creds/pull
-  echo "leases: $leases, then $(otp_leases)"
-  [ "$leases" = 2 ] && [ "$(otp_leases)" = 0 ]
-}
-
-login_inside() {
-  # shellcheck disable=SC2016 # the inner shell expands it
-  printf %s "$LOCAL_PASSWORD" | timeout 60 "$BIN" run -- bash -c '
-    "$1" login localhost:5000 -u robot --password-stdin && "$1" manifest inspect "$2" && "$1" manifest inspect "$3" &&
-      ! grep -Eq "\"(auth|identitytoken)\"" "$DOCKER_CONFIG/config.json" && "$1" logout localhost:5000 && ! "$1" manifest inspect "$2"
-  ' bash "$DOCKER" "$LOCAL" "$HUB"
-}
-
-inline_login() { # an earlier docker login without any helper; gone again before the search for secrets
-  local status=0
-  mkdir -p "$DOCKER_CONFIG"
-  login localhost:5000 robot "$LOCAL_PASSWORD" && cp "$DOCKER_CONFIG/config.json" "$DOCKER_CONFIG/before" || return
-  timeout 60 "$BIN" run -- "$DOCKER" manifest inspect "$LOCAL" || status=1
-  cmp "$DOCKER_CONFIG/config.json" "$DOCKER_CONFIG/before" || status=1
-  rm -rf "$DOCKER_CONFIG"
-  return "$status"
-}
-
-login_in_runtime() { # where podman and skopeo write without XDG_RUNTIME_DIR
-  local status=0
-  printf %s "$LOCAL_PASSWORD" | env -u REGISTRY_AUTH_FILE skopeo login localhost:5000 -u robot --password-stdin || return
-  ls -l "/run/containers/$(id -u)/auth.json" || status=1
-  env -u REGISTRY_AUTH_FILE timeout 60 "$BIN" run -- skopeo inspect "docker://$LOCAL" || status=1
-  rm -rf "/run/containers/$(id -u)/auth.json"
-  return "$status"
-}
-
-cmp_both() { cmp "$1" "$2" && cmp "$3" "$4"; }
-
-nothing_left() {
-  ! ls -d "$TMPDIR"/lease-* 2>/dev/null && ! grep -las -e '[-]-for' /proc/[0-9]*/cmdline
 }
 
 #### What is left on disk
