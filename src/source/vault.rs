@@ -1,5 +1,8 @@
 //! Credentials in Vault or OpenBao: K/V of both versions, and any engine that answers a read or a write.
 
+mod body;
+mod refused;
+
 use std::rc::Rc;
 
 use http::Method;
@@ -17,6 +20,8 @@ use crate::keys::{Keys, Read};
 use crate::log;
 use crate::registry::{Registry, Template};
 use crate::vault::{self, Refusal};
+use body::Body;
+use refused::{Right, refused};
 
 /// Its word in the config.
 pub(super) const NAME: &str = "vault";
@@ -37,14 +42,6 @@ enum Verb {
     Get,
     Post,
     Put,
-}
-
-/// What a write carries, with templates in its strings.
-enum Body {
-    Fixed(Value),
-    List(Vec<Body>),
-    Object(Vec<(String, Body)>),
-    Text(Template),
 }
 
 /// Reads `path`, `method`, `body`, `username`, `username-key`, `password-key` and `vault`.
@@ -180,6 +177,11 @@ impl Vault {
         self.method == Verb::Get && (refusal.status == 403 || refusal.lacks_data())
     }
 
+    fn refused(&self, refusal: &Refusal, path: &[String]) -> Problem {
+        let right = if self.mints() { Right::Mint } else { Right::Read };
+        refused(refusal, path, right, self.logs_in())
+    }
+
     fn credential(&self, answer: &vault::Answer) -> Result<Credential, Problem> {
         if answer.is_wrapped() {
             return Err(Problem::new(Kind::Malformed, "the server wrapped its answer")
@@ -194,69 +196,6 @@ impl Vault {
         };
         Ok(Credential::new(username, SecretString::from(self.fields.password(data)?)))
     }
-
-    /// The server's refusal in its own words, with the remedy.
-    fn refused(&self, refusal: &Refusal, path: &[String]) -> Problem {
-        let place = path.join("/");
-        if let Some((kind, hint)) = refusal.state() {
-            return refusal.problem(kind, hint);
-        }
-        let (kind, hint) = match refusal.status {
-            // The server makes the credential, sees that it could not outlive its token, and takes it back.
-            400 if refusal.cause.contains("one use left") => {
-                let hint =
-                    "the token must be good for two requests: raise token_num_uses of the login's role";
-                (Kind::Denied, hint.to_owned())
-            }
-            400 => (Kind::Malformed, "check path, method and body".to_owned()),
-            403 if !refusal.sent_token => {
-                let hint = "no token was sent: have the Vault Agent or Proxy add one that may, or name one with \
-                    token-env or token-file";
-                (Kind::Denied, hint.to_owned())
-            }
-            403 => {
-                let capability = if self.mints() { "create (some engines: update)" } else { "read" };
-                let hint = match self.connection.logs_in() {
-                    true => format!("the policies of the login's role must allow {capability} on {place}"),
-                    false => format!("the token must be valid and its policy allow {capability} on {place}"),
-                };
-                (Kind::Denied, hint)
-            }
-            404 => return missing(refusal, path),
-            405 if self.mints() => {
-                (Kind::Malformed, "the engine takes no write here: remove method".to_owned())
-            }
-            405 => (Kind::Malformed, "an engine that mints on write needs method = \"POST\"".to_owned()),
-            _ => (Kind::Malformed, "check the address, path and method".to_owned()),
-        };
-        refusal.problem(kind, hint)
-    }
-}
-
-/// A place that is not there: never written, deleted, destroyed, or without an engine.
-fn missing(refusal: &Refusal, path: &[String]) -> Problem {
-    let metadata = &refusal.data["metadata"];
-    // Only a number is repeated: a server could put anything there, our token included.
-    let version = metadata["version"].as_u64().map(|version| format!(" {version}")).unwrap_or_default();
-    let (cause, hint) = match () {
-        () if refusal.lacks_data() => {
-            ("the engine is a versioned K/V".to_owned(), "put data/ after the mount in path")
-        }
-        () if metadata["destroyed"] == true => {
-            (format!("version{version} is destroyed"), "write a new version")
-        }
-        () if metadata.is_object() => {
-            (format!("version{version} is deleted"), "undelete it, or write a new version")
-        }
-        () if refusal.cause.is_empty() => {
-            ("no such secret".to_owned(), "check path, and that the secret was written there")
-        }
-        () if path.first().is_some_and(|first| first == "v1") => {
-            (refusal.cause.clone(), "leave out v1/ at the beginning of path")
-        }
-        () => (refusal.cause.clone(), "check path and namespace"),
-    };
-    Problem { cause, ..refusal.problem(Kind::Missing, hint) }
 }
 
 fn not_given_back(problem: &Problem, lease: &Lease, why: &Problem) -> Problem {
@@ -271,42 +210,5 @@ impl Verb {
             Self::Post => Method::POST,
             Self::Put => Method::PUT,
         }
-    }
-}
-
-impl Body {
-    fn parse(value: Value) -> Result<Self, String> {
-        Ok(match value {
-            Value::Array(items) => Self::List(items.into_iter().map(Self::parse).collect::<Result<_, _>>()?),
-            Value::Object(fields) => {
-                let parse = |(key, value)| Ok::<_, String>((key, Self::parse(value)?));
-                Self::Object(fields.into_iter().map(parse).collect::<Result<_, _>>()?)
-            }
-            Value::String(text) => Self::Text(Template::parse(&text)?),
-            other => Self::Fixed(other),
-        })
-    }
-
-    fn uses_path(&self) -> bool {
-        match self {
-            Self::Fixed(_) => false,
-            Self::List(items) => items.iter().any(Self::uses_path),
-            Self::Object(fields) => fields.iter().any(|(_, value)| value.uses_path()),
-            Self::Text(template) => template.uses_path(),
-        }
-    }
-
-    fn fill(&self, registry: &Registry) -> Option<Value> {
-        Some(match self {
-            Self::Fixed(value) => value.clone(),
-            Self::List(items) => {
-                Value::Array(items.iter().map(|item| item.fill(registry)).collect::<Option<_>>()?)
-            }
-            Self::Object(fields) => {
-                let fill = |(key, value): &(String, Self)| Some((key.clone(), value.fill(registry)?));
-                Value::Object(fields.iter().map(fill).collect::<Option<_>>()?)
-            }
-            Self::Text(template) => Value::String(template.fill(registry)?),
-        })
     }
 }
