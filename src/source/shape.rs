@@ -96,6 +96,10 @@ fn pick(object: &Value, key: &str, setting: &str) -> Result<String, Problem> {
 
 /// Puts the text at the key, or at the JSON pointer, beside whatever else is there.
 fn put(object: &mut Value, key: &str, text: &str) -> Result<(), Problem> {
+    if text.is_empty() {
+        let cause = format!("its key `{key}` would be empty, and not be given again");
+        return Err(Problem::new(Kind::Malformed, cause).hint("log in with a password or token"));
+    }
     let mut at = object;
     for part in parts(key) {
         if at.is_null() {
@@ -172,6 +176,9 @@ mod tests {
         let mut in_the_way = json!({"prod": "text"});
         assert!(deep.put(&mut in_the_way, Some("u"), "p").is_err());
         assert_eq!(in_the_way, json!({"prod": "text"}));
+        let mut kept = json!({"password": "p"});
+        assert!(plain.put(&mut kept, None, "").is_err());
+        assert_eq!(kept, json!({"password": "p"}));
         let mut shared = json!({"username": "u", "password": "p"});
         assert!(!plain.take(&mut shared, false));
         assert_eq!(shared, json!({"username": "u"}));
