@@ -74,9 +74,9 @@ impl Answer {
         }
     }
 
-    /// Whether it describes a mount of a versioned K/V engine.
-    pub(super) fn is_versioned_mount(&self) -> bool {
-        self.data["type"] == "kv" && self.data["options"]["version"] == "2"
+    /// Everything under `data`, as it stands.
+    pub fn whole(&self) -> &Value {
+        &self.data
     }
 
     /// Whether a login wants a second factor before it gives a token.

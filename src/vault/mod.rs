@@ -6,6 +6,7 @@ mod auth;
 mod given;
 mod lease;
 mod login;
+mod mount;
 mod reach;
 mod refusal;
 mod server;
@@ -16,6 +17,7 @@ mod wrapping;
 
 pub use answer::Answer;
 pub use lease::{give_back, lifetime, renew};
+pub use mount::{Engine, Mount};
 pub use refusal::Refusal;
 pub use session::Session;
 

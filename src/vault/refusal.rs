@@ -7,6 +7,8 @@ use crate::error::{Kind, Problem, one_line};
 
 /// What a versioned K/V engine warns of where `data/` is missing, in Vault's and OpenBao's words alike.
 const VERSIONED: &str = "Invalid path for a versioned K/V secrets engine";
+/// What a versioned K/V engine answers to a write of somebody who was overtaken, in Vault's and OpenBao's words alike.
+const OVERTAKEN: &str = "check-and-set parameter did not match the current version";
 /// What a standby says while no server of its cluster is the active one.
 const NO_ACTIVE: &str = "active cluster node not found";
 
@@ -22,6 +24,10 @@ pub struct Refusal {
     pub data: Value,
     /// The proxy that it came through.
     pub proxy: Option<String>,
+    /// Whether it says that somebody else has written in between.
+    pub is_overtaken: bool,
+    /// Whether it is how a server says that nothing is there: without a reason.
+    pub is_bare: bool,
     /// Whether a token of our own was sent.
     pub sent_token: bool,
 }
@@ -30,14 +36,16 @@ impl Refusal {
     /// Reads a refusal; a cause that holds one of the secrets that were sent is not repeated.
     pub(super) fn new(status: u16, mut value: Value, proxy: Option<String>, secrets: &[&str]) -> Self {
         let told = |value: &Value| -> Option<String> {
-            let texts = || value.as_array().into_iter().flatten().filter_map(Value::as_str);
-            let clean = !texts().any(|text| secrets.iter().any(|secret| holds(text, secret)));
-            clean.then(|| texts().map(flatten).collect::<Vec<_>>().join(", "))
+            let clean = !texts(value).any(|text| secrets.iter().any(|secret| holds(text, secret)));
+            clean.then(|| texts(value).map(flatten).collect::<Vec<_>>().join(", "))
         };
         Self {
             status,
             cause: told(&value["errors"]).unwrap_or_else(|| format!("HTTP {status}")),
             warnings: told(&value["warnings"]).unwrap_or_default(),
+            // Whatever may be told of it.
+            is_overtaken: status == 400 && texts(&value["errors"]).any(|text| text.contains(OVERTAKEN)),
+            is_bare: status == 404 && value["errors"].as_array().is_some_and(Vec::is_empty),
             data: value["data"].take(),
             proxy,
             sent_token: false,
@@ -73,6 +81,10 @@ impl Refusal {
         let cause = if self.cause.is_empty() { format!("HTTP {}", self.status) } else { self.cause.clone() };
         Problem { proxy: self.proxy.clone(), ..Problem::new(kind, cause).hint(hint) }
     }
+}
+
+fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// Whether the secret stands in the text: as it is, as JSON writes it, or with the blanks that one line leaves of it.

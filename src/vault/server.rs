@@ -63,7 +63,8 @@ impl Server {
     /// # Errors
     /// Not reached, or no answer of a Vault: a [`Problem`]. A refusal is the inner `Err`.
     pub(super) async fn call(&self, call: Call<'_>) -> Result<Result<Answer, Refusal>, Problem> {
-        let repeat = if call.method == Method::GET { Repeat::Read } else { Repeat::Unsent };
+        let reads = call.method == Method::GET || call.method == list();
+        let repeat = if reads { Repeat::Read } else { Repeat::Unsent };
         let headers = call.headers()?;
         let uri = url_of(&self.base, call.path)?.as_str().parse().map_err(|_| misplaced())?;
         let mut request = http::Request::new(call.body.map(|body| body.to_vec()).unwrap_or_default());
@@ -113,6 +114,12 @@ impl Call<'_> {
         }
         Ok(headers)
     }
+}
+
+/// The method that names what is below a path.
+pub(super) fn list() -> Method {
+    // It is a token, as every method is: this does not fail.
+    Method::from_bytes(b"LIST").unwrap_or(Method::GET)
 }
 
 /// The segments of a path that stands in the code.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::answer::Grant;
 use super::lease::{self, Holder};
 use super::reach::Reach;
-use super::server::{Call, Server, segments};
+use super::server::{self, Call, Server};
 use super::{Answer, Refusal};
 use crate::credential::Lease;
 use crate::deadline::{Deadline, Limits};
@@ -90,28 +90,32 @@ impl Session {
         self.call(method, path, Some(body), self.limits.answer).await
     }
 
-    /// The path with `data/` after its mount, where it is one of a versioned K/V engine and lacks it.
+    /// Names what is below a path, given as segments.
     ///
-    /// Asks what `bao kv get` asks first; whoever may touch something below the mount may ask.
-    pub async fn versioned_path(&self, path: &[String]) -> Option<Vec<String>> {
-        if matches!(&self.standing, Standing::LoggedIn(login) if login.uses.get() == Some(0)) {
-            return None;
-        }
-        let mut question = segments("sys/internal/ui/mounts");
-        question.extend_from_slice(path);
-        // The server asks for no token here, though it looks at one, and so counts no use of it.
-        let mount = self.call(Method::GET, &question, None, self.limits.connect).await.ok()?.ok()?;
-        if !mount.is_versioned_mount() {
-            return None;
-        }
-        let mount = segments(mount.data()?.get("path")?.as_str()?);
-        // A namespace may stand before the mount in the path.
-        let at =
-            path.windows(mount.len().max(1)).position(|window| window.iter().eq(mount.iter()))? + mount.len();
-        if path.get(at).is_none_or(|next| next == "data" || next == "metadata") {
-            return None;
-        }
-        Some([&path[..at], &["data".to_owned()], &path[at..]].concat())
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn list(&self, path: &[String]) -> Result<Result<Answer, Refusal>, Problem> {
+        self.spend();
+        self.call(server::list(), path, None, self.limits.connect).await
+    }
+
+    /// Deletes what is at a path.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn delete(&self, path: &[String]) -> Result<Result<Answer, Refusal>, Problem> {
+        self.spend();
+        self.call(Method::DELETE, path, None, self.limits.answer).await
+    }
+
+    /// Keeps a secret that is about to be sent out of every sentence.
+    pub fn hide(&self, secret: SecretString) {
+        self.server.hide(secret);
+    }
+
+    /// Whether the login's token is good for no more requests.
+    pub fn is_used_up(&self) -> bool {
+        matches!(&self.standing, Standing::LoggedIn(login) if login.uses.get() == Some(0))
     }
 
     /// The answer's lease: as a rule it ends with the login that made it, whatever it says itself.
@@ -168,7 +172,7 @@ impl Session {
     pub async fn log_out(&self) {
         let Standing::LoggedIn(login) = &self.standing else { return };
         // A batch token cannot be taken back, and one that is used up is gone.
-        if login.is_batch || login.uses.get() == Some(0) || !login.is_ours.replace(false) {
+        if login.is_batch || self.is_used_up() || !login.is_ours.replace(false) {
             return;
         }
         // Not longer than the look-up may take, but for a try.
@@ -190,7 +194,7 @@ impl Session {
         }
     }
 
-    async fn call(
+    pub(super) async fn call(
         &self,
         method: Method,
         path: &[String],
