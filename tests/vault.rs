@@ -7,12 +7,14 @@ mod certificates;
 mod connections;
 mod counts;
 mod database;
+mod erasing;
 mod given_back;
 mod jwt;
 mod kubernetes;
 mod kv;
 mod lease_namespaces;
 mod leases;
+mod listing;
 mod logins;
 mod minting;
 mod namespaces;
@@ -24,6 +26,8 @@ mod storing;
 mod tokens;
 mod userpass;
 mod wrapped;
+mod writing;
+mod writing_together;
 
 use crate::support::hostile::Hostile;
 

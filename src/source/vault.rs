@@ -1,7 +1,9 @@
 //! Credentials in Vault or OpenBao: K/V of both versions, and any engine that answers a read or a write.
 
 mod body;
+mod kv;
 mod refused;
+mod writing;
 
 use std::rc::Rc;
 
@@ -10,7 +12,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::shape::Fields;
-use super::{Answer, Coming, Setup, Source};
+use super::{Answer, Coming, Setup, Source, Writable};
 use crate::ask::Ask;
 use crate::credential::{Credential, Lease};
 use crate::environment::Environment;
@@ -18,7 +20,7 @@ use crate::error::{Kind, Problem};
 use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
 use crate::log;
-use crate::registry::{Registry, Template};
+use crate::registry::{Pattern, Registry, Template};
 use crate::vault::{self, Refusal};
 use body::Body;
 use refused::{Right, refused};
@@ -27,6 +29,8 @@ use refused::{Right, refused};
 pub(super) const NAME: &str = "vault";
 
 struct Vault {
+    /// The registries that the rule is for.
+    pattern: Pattern,
     /// The segments of the API path below `/v1/`.
     path: Vec<Template>,
     method: Verb,
@@ -60,7 +64,7 @@ pub(super) fn parse(keys: &Keys<'_>, setup: &Setup<'_>) -> Read<Box<dyn Source>>
     }
     let body =
         body.map(Body::parse).transpose().map_err(|why| keys.mistake("body", &format!("has an {why}")))?;
-    Ok(Box::new(Vault { path, method, body, username, fields, connection }))
+    Ok(Box::new(Vault { pattern: setup.pattern.clone(), path, method, body, username, fields, connection }))
 }
 
 /// The path's segments; slashes at its ends and doubled ones say nothing.
@@ -117,6 +121,10 @@ impl Source for Vault {
     fn stated_username(&self, _: &Environment) -> Option<String> {
         self.username.clone()
     }
+
+    fn writable(&self) -> Result<&dyn Writable, &'static str> {
+        if self.mints() { Err("what its method makes is kept nowhere") } else { Ok(self) }
+    }
 }
 
 impl Vault {
@@ -134,7 +142,6 @@ impl Vault {
     }
 
     async fn fetch(&self, ask: &Ask<'_>) -> Result<Credential, Problem> {
-        let misfit = || Problem::new(Kind::Malformed, "the path does not fit the registry");
         let path = self.filled(ask.registry).ok_or_else(misfit)?;
         let body = match &self.body {
             Some(body) => Some(body.fill(ask.registry).ok_or_else(misfit)?),
@@ -196,6 +203,10 @@ impl Vault {
         };
         Ok(Credential::new(username, SecretString::from(self.fields.password(data)?)))
     }
+}
+
+fn misfit() -> Problem {
+    Problem::new(Kind::Malformed, "the path does not fit the registry")
 }
 
 fn not_given_back(problem: &Problem, lease: &Lease, why: &Problem) -> Problem {

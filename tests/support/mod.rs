@@ -5,6 +5,7 @@ pub(crate) mod app_role;
 pub(crate) mod gate;
 pub(crate) mod hostile;
 pub(crate) mod jwt;
+pub(crate) mod kv;
 pub(crate) mod own_agent;
 pub(crate) mod own_bao;
 pub(crate) mod own_moto;

@@ -1,0 +1,114 @@
+//! What `docker logout` takes out of a K/V engine.
+
+use serde_json::{Value, json};
+
+use crate::support::agent::Agent;
+use crate::support::gate::Gate;
+use crate::support::kv::Kv;
+
+const PAIR: &str = r#"{"username":"octocat","password":"pw-1"}"#;
+
+fn pair() -> Value {
+    serde_json::from_str(PAIR).unwrap()
+}
+
+#[test]
+fn a_secret_that_held_nothing_else_goes_and_can_be_stored_again() {
+    for kv in Kv::both() {
+        kv.write("ghcr", &pair());
+        let helper = kv.helper("ghcr", "");
+        helper.erase("ghcr.io").is_silent();
+        assert_eq!(kv.read("ghcr"), Value::Null);
+        helper.get("ghcr.io").is_not_found();
+        helper.store("ghcr.io", "hubot", "pw-2").is_silent();
+        helper.get("ghcr.io").is_found("ghcr.io", "hubot", "pw-2");
+    }
+}
+
+#[test]
+fn the_owner_can_undelete_a_version() {
+    let Some(kv) = Kv::versioned() else { return };
+    kv.write("ghcr", &pair());
+    kv.helper("ghcr", "").erase("ghcr.io").is_silent();
+    kv.bao.call("POST", &format!("{}/undelete/ghcr", kv.mount), &json!({"versions": [1]}));
+    assert_eq!(kv.read("ghcr"), pair());
+}
+
+#[test]
+fn other_keys_stay() {
+    for kv in Kv::both() {
+        kv.write("ghcr", &json!({"owner": "ops", "username": "octocat", "password": "pw-1"}));
+        kv.helper("ghcr", "").erase("ghcr.io").is_silent();
+        assert_eq!(kv.read("ghcr"), json!({"owner": "ops"}));
+        kv.write("deep", &json!({"ghcr": {"user": "octocat", "token": "pw-1"}, "quay": {"token": "pw-2"}}));
+        let deep = "username-key = \"/ghcr/user\"\npassword-key = \"/ghcr/token\"";
+        kv.helper("deep", deep).erase("ghcr.io").is_silent();
+        assert_eq!(kv.read("deep"), json!({"quay": {"token": "pw-2"}}));
+        kv.write("stated", &json!({"username": "robots-own", "password": "pw-1"}));
+        kv.helper("stated", "username = \"robot\"").erase("ghcr.io").is_silent();
+        assert_eq!(kv.read("stated"), json!({"username": "robots-own"}));
+    }
+}
+
+#[test]
+fn nothing_there_is_no_failure_and_nothing_is_sent() {
+    for kv in Kv::both() {
+        kv.write("other", &json!({"owner": "ops"}));
+        kv.write("gone", &pair());
+        kv.bao.call("DELETE", &kv.path("gone"), &Value::Null);
+        for name in ["none", "other", "gone"] {
+            let gate = Gate::to(&kv.bao.address);
+            kv.helper(name, "").env("VAULT_ADDR", gate.url()).erase("ghcr.io").is_silent();
+            let told = gate.told();
+            assert!(told.iter().all(|line| line.starts_with("GET ")), "{told:?}");
+        }
+        assert_eq!(kv.read("other"), json!({"owner": "ops"}));
+    }
+}
+
+#[test]
+fn without_the_word_for_it_nothing_is_deleted() {
+    for kv in Kv::both() {
+        kv.write("ghcr", &pair());
+        let forget = kv.rule("ghcr", "").replace("erase = \"delete\"\n", "");
+        kv.bao.helper(&forget).erase("ghcr.io").is_silent();
+        assert_eq!(kv.read("ghcr"), pair());
+    }
+}
+
+#[test]
+fn the_missing_right_is_named() {
+    for kv in Kv::both() {
+        kv.write("alone", &pair());
+        kv.write("shared", &json!({"owner": "ops", "username": "octocat", "password": "pw-1"}));
+        for (rights, name, missing) in [
+            ("\"delete\"", "alone", "read"),
+            ("\"read\", \"update\"", "alone", "delete"),
+            ("\"read\", \"delete\"", "shared", "update"),
+        ] {
+            let path = kv.path(name);
+            let token = kv.bao.token(&format!("path \"{path}\" {{ capabilities = [{rights}] }}"));
+            let helper = kv.helper(name, "").env("VAULT_TOKEN", token);
+            helper.erase("ghcr.io").fails_with(&["permission denied", &format!("allow {missing} on {path}")]);
+        }
+        assert_eq!(kv.read("alone"), pair());
+    }
+}
+
+#[test]
+fn with_an_agent_the_next_get_sees_what_was_stored_and_erased() {
+    for kv in Kv::both() {
+        let agent = Agent::start();
+        let helper = agent.serves(kv.helper("ghcr", ""));
+        for secret in ["pw-1", "pw-2"] {
+            helper.store("ghcr.io", "octocat", secret).is_silent();
+            helper.get("ghcr.io").is_found("ghcr.io", "octocat", secret);
+            assert_eq!(agent.kept().len(), 1);
+        }
+        helper.erase("ghcr.io").is_silent();
+        assert_eq!(agent.kept().len(), 0);
+        helper.get("ghcr.io").is_not_found();
+        helper.store("ghcr.io", "octocat", "pw-3").is_silent();
+        helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-3");
+    }
+}
