@@ -7,6 +7,7 @@ mod logins;
 mod readme;
 mod rights;
 mod writing;
+mod writing_kv;
 
 use std::fs;
 use std::path::{Path, PathBuf};
