@@ -1,12 +1,16 @@
 //! The connection to AWS: whose credentials, which region, and what its refusals mean.
 
 mod credentials;
+mod json;
+mod partition;
 mod provider;
 mod refusal;
 mod role;
 mod session_name;
 
-pub use refusal::Call;
+pub use json::{Request, Service};
+pub use partition::{Partition, is_region};
+pub use refusal::{CHECK_ENDPOINT, Call};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +24,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 
 use crate::ask::Ask;
+use crate::deadline::Limits;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
 use crate::http::{PROXY_VARIABLES, Proxies, SdkClient, Trust, server_url};
@@ -39,6 +44,8 @@ const FILE_VARIABLES: [&str; 6] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "SSL_CERT_FILE",
 ];
+/// The cause where nobody names a region.
+pub const NO_REGION: &str = "no AWS region";
 /// The role of a job or pod that comes with an identity token.
 const ROLE_VARIABLE: &str = "AWS_ROLE_ARN";
 
@@ -75,6 +82,8 @@ pub struct Session {
     pub credentials: Credentials,
     /// Whose they are, in words.
     pub who: String,
+    /// What sends the requests that no SDK client makes.
+    http: SdkClient,
 }
 
 impl Connection {
@@ -176,6 +185,7 @@ impl Connection {
     pub async fn open(&self, ask: &Ask<'_>, fallback_region: Option<&str>) -> Result<Session, Problem> {
         let http = self.http(ask);
         let region = self.region(ask.environment, fallback_region).await?;
+        let client = http.clone();
         let config = |http, region| self.config(http, region);
         let (config, mut held, roles) = match &self.login {
             Login::WebIdentity(token) => {
@@ -198,7 +208,7 @@ impl Connection {
         log::event(|| format!("aws: as {}", held.who));
         let provider = SharedCredentialsProvider::new(held.credentials.clone());
         let config = config.into_builder().credentials_provider(provider).build();
-        Ok(Session { config, credentials: held.credentials, who: held.who })
+        Ok(Session { config, credentials: held.credentials, who: held.who, http: client })
     }
 
     /// The role that the identity token is for, and those after it.
@@ -248,16 +258,16 @@ impl Connection {
         let bundle = self.ca_cert.clone().or_else(|| environment.get("AWS_CA_BUNDLE").map(PathBuf::from));
         let trust = bundle.map_or_else(|| Trust::system(environment), Trust::file);
         let proxies = Arc::new(Proxies::from_environment(environment));
-        SdkClient::new(proxies, trust, ask.limits, self.allow_http)
+        // Only a mint is waited for longer than the look-up may take, and a login is none.
+        let limits = Limits { answer: ask.limits.connect, ..ask.limits };
+        SdkClient::new(proxies, trust, limits, self.allow_http)
     }
 
     /// From the table, the environment or the profile, else the fallback (an ARN's). Never from instance metadata:
     /// without it the SDK would wait for an address that no laptop and no CI job has.
     async fn region(&self, environment: &Environment, fallback: Option<&str>) -> Result<Region, Problem> {
         let stated = self.region.clone();
-        if let Some(region) =
-            stated.or_else(|| environment.first(&REGION_VARIABLES).map(|(_, region)| region))
-        {
+        if let Some(region) = stated.or_else(|| region_of(environment)) {
             return Ok(Region::new(region));
         }
         let mut profile = ProfileFileRegionProvider::builder();
@@ -266,7 +276,7 @@ impl Connection {
         }
         let fallback = || fallback.map(|region| Region::new(region.to_owned()));
         profile.build().region().await.or_else(fallback).ok_or_else(|| {
-            Problem::new(Kind::Malformed, "no AWS region")
+            Problem::new(Kind::Malformed, NO_REGION)
                 .hint("set region in [aws.default] or the connection's own table, AWS_REGION, or give the secret as an ARN")
         })
     }
@@ -276,6 +286,11 @@ impl Connection {
 fn is_role(arn: &str) -> bool {
     let name = arn.split_once(":role/").map_or("", |(_, name)| name);
     arn.starts_with("arn:") && !name.is_empty() && arn.bytes().all(|c| c.is_ascii_graphic())
+}
+
+/// The region that the environment names.
+pub fn region_of(environment: &Environment) -> Option<String> {
+    environment.first(&REGION_VARIABLES).map(|(_, region)| region)
 }
 
 /// The region that an ARN names; `None` where the name is no ARN.

@@ -35,7 +35,9 @@ const SYSTEM_FOLDER: &str = "/etc";
 const SIZE_LIMIT: u64 = 1024 * 1024;
 
 /// What answers where nobody wrote a config.
-const BUILT_IN: &str = "[registry.\"docker.io\"]\nsource = \"env\"\n";
+/// The second rule matches private hosts of ECR alone: the source
+/// knows them, and has no place for any other.
+const BUILT_IN: &str = "[registry.\"docker.io\"]\nsource = \"env\"\n[registry.\"*\"]\nsource = \"ecr\"\n";
 
 /// How long a look-up may take where the config does not say.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -120,7 +122,8 @@ impl Config {
     ) -> Result<Self, String> {
         // A byte order mark is what some editors leave behind, not a key.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let reader = Reader { folder, home: environment.home(), built_in };
+        let reader =
+            Reader { folder, home: environment.home(), region: aws::region_of(environment), built_in };
         let read = DeTable::parse(text)
             .map_err(|error| Mistake {
                 at: error.span().map_or(0, |span| span.start),
@@ -154,6 +157,7 @@ impl Config {
 struct Reader<'a> {
     folder: Option<&'a Path>,
     home: Option<PathBuf>,
+    region: Option<String>,
     built_in: bool,
 }
 
@@ -182,6 +186,7 @@ impl Reader<'_> {
                 built_in: self.built_in,
                 folder: self.folder,
                 home,
+                region: self.region.as_deref(),
                 aws: &aws,
                 vault: &vault,
             };

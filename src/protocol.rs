@@ -118,11 +118,15 @@ fn found(question: Question<'_>, session: &Session<'_>) -> Result<Credential, Er
         log::event(|| format!("{}: no rule", question.registry));
         return session.without_rule(question).ok_or(Error::NotFound);
     };
+    let is_built_in = session.config()?.is_built_in;
+    // Nobody wrote the built-in default: it makes nothing for who has a login of their own.
+    let own = if is_built_in && rule.source.mints() { session.without_rule(question) } else { None };
+    if let Some(own) = own {
+        return Ok(own);
+    }
     match session.fetch(rule, question) {
         // The built-in default without its variables is as good as no rule.
-        Err(Error::NotFound) if session.config()?.is_built_in => {
-            session.without_rule(question).ok_or(Error::NotFound)
-        }
+        Err(Error::NotFound) if is_built_in => session.without_rule(question).ok_or(Error::NotFound),
         fetched => fetched.map_err(|error| resolve::soften(rule, error)),
     }
 }

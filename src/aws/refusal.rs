@@ -10,6 +10,9 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use crate::error::{Kind, Problem};
 use crate::http::{Carried, Through};
 
+/// The remedy where whoever answers is not AWS.
+pub const CHECK_ENDPOINT: &str = "check endpoint-url and AWS_ENDPOINT_URL";
+
 /// One call, as its refusal names it.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
@@ -176,8 +179,9 @@ fn action_in(message: &str) -> Option<&str> {
     (plain && action.contains(':')).then_some(action)
 }
 
-fn no_aws(cause: &str) -> Problem {
-    Problem::new(Kind::Malformed, cause).hint("check endpoint-url and AWS_ENDPOINT_URL")
+/// Whoever answered so is not AWS.
+pub(super) fn no_aws(cause: &str) -> Problem {
+    Problem::new(Kind::Malformed, cause).hint(CHECK_ENDPOINT)
 }
 
 /// Our own client's problem, where that is what the SDK's error wraps.

@@ -64,8 +64,7 @@ fn held(
     sent: &str,
 ) -> Result<Held, Problem> {
     let issued = issued.ok_or_else(|| {
-        Problem::new(Kind::Malformed, "STS gave no credentials")
-            .hint("check endpoint-url and AWS_ENDPOINT_URL")
+        Problem::new(Kind::Malformed, "STS gave no credentials").hint(refusal::CHECK_ENDPOINT)
     })?;
     // Later refusals name it: it must be a name, and no token once more.
     let secrets = [sent, &issued.session_token, &issued.secret_access_key];

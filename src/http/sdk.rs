@@ -19,7 +19,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Answer, Client, Proxies, Settings, Trust, judge_scheme};
-use crate::deadline::Limits;
+use crate::deadline::{Deadline, Limits};
 use crate::error::{Kind, Problem};
 
 /// Sends the SDK's requests.
@@ -54,19 +54,39 @@ impl SdkClient {
         let (plain, secure) = (OnceLock::new(), OnceLock::new());
         Self(Arc::new(Shared { settings, limits, allow_http, plain, secure }))
     }
+
+    /// Sends a request that is not the SDK's once; its answer must be there at `until`.
+    ///
+    /// # Errors
+    /// Everything that is no answer, as [`Client::send`].
+    pub async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        until: Deadline,
+    ) -> Result<HttpResponse, Problem> {
+        self.0.deliver(request, until).await
+    }
 }
 
 impl Shared {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Problem> {
-        let url = Url::parse(request.uri())
-            .map_err(|_| Problem::new(Kind::Malformed, "the endpoint is no address"))?;
-        judge_scheme(&url, self.allow_http)?;
         let request = request
             .try_into_http1x()
             .map_err(|_| Problem::new(Kind::Malformed, "the request is not HTTP"))?;
         let request = request.map(|body| body.bytes().map(<[u8]>::to_vec).unwrap_or_default());
+        self.deliver(request, self.limits.answer).await
+    }
+
+    async fn deliver(
+        &self,
+        request: http::Request<Vec<u8>>,
+        until: Deadline,
+    ) -> Result<HttpResponse, Problem> {
+        let url = Url::parse(&request.uri().to_string())
+            .map_err(|_| Problem::new(Kind::Malformed, "the endpoint is no address"))?;
+        judge_scheme(&url, self.allow_http)?;
         let sent = secrets(&request);
-        let answer = self.client(&url)?.send(request, self.limits.answer).await?;
+        let answer = self.client(&url)?.send(request, until).await?;
         response(&answer, sent).ok_or_else(|| Problem::new(Kind::Malformed, "the answer is not HTTP"))
     }
 

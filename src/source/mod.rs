@@ -3,6 +3,7 @@
 //! A source reads its own keys of a rule and answers look-ups. It knows neither the config file nor the protocol, and
 //! no other source. A new one is a file in `source/` and a line in the table `SOURCES`.
 
+mod ecr;
 mod env;
 mod secrets_manager;
 mod shape;
@@ -26,8 +27,12 @@ use crate::keys::{Keys, Read};
 use crate::registry::{Pattern, Registry};
 
 /// Every source: its word in the config, and what reads its rules.
-const SOURCES: &[(&str, Parse)] =
-    &[(secrets_manager::NAME, secrets_manager::parse), (env::NAME, env::parse), (vault::NAME, vault::parse)];
+const SOURCES: &[(&str, Parse)] = &[
+    (secrets_manager::NAME, secrets_manager::parse),
+    (ecr::NAME, ecr::parse),
+    (env::NAME, env::parse),
+    (vault::NAME, vault::parse),
+];
 
 type Parse = fn(&Keys<'_>, &Setup<'_>) -> Read<Box<dyn Source>>;
 
@@ -41,6 +46,8 @@ pub struct Setup<'c> {
     pub folder: Option<&'c Path>,
     /// The home folder.
     pub home: Option<&'c Path>,
+    /// The region that the environment names.
+    pub region: Option<&'c str>,
     /// The `[aws.NAME]` tables.
     pub aws: &'c BTreeMap<String, Rc<crate::aws::Connection>>,
     /// The `[vault.NAME]` tables.
