@@ -26,6 +26,7 @@ FIGURES = {
     "env": "`get` from the environment; the peer: a `get` that it finds nothing for",
     "no-rule": "`get` that no rule matches; the peer: a `get` that it finds nothing for",
     "secrets-manager": "cold `get` from Secrets Manager (moto); the peer: cold ECR `get` (moto)",
+    "ecr": "cold ECR `get` (moto); the peer: the same",
     "vault": "cold `get` from Vault, token + KV v2 (OpenBao); the peer: cold ECR `get` (moto)",
     "size": "size of the binary",
     "memory": "peak memory of a cold `get` from Secrets Manager; the peer: of its ECR `get`",
@@ -147,6 +148,7 @@ def ratios(world, ours, theirs, runs, wanted, report):
         "env": (Job(world, ours, "get", "localhost:5000"), nothing, 0.50),
         "no-rule": (Job(world, ours, "get", "none.example"), nothing, 0.50),
         "secrets-manager": (Job(world, ours, "get", "docker.io"), ecr, 0.60),
+        "ecr": (Job(world, ours, "get", ECR_HOST), ecr, 0.55),
         "vault": (Job(world, ours, "get", "ghcr.io"), ecr, 0.35),
     }
     if not {*table, "size", "memory"}.isdisjoint(wanted):
@@ -178,6 +180,7 @@ def requests(world, ours, report):
     for name, asked, most, together in (
         ("Secrets Manager, JSON", "docker.io", 1, 1),
         ("Secrets Manager, two secrets", "two.example", 2, 2),
+        ("ECR", ECR_HOST, 1, 1),
         ("Vault, token + KV", "ghcr.io", 1, 1),
         ("environment", "localhost:5000", 0, 0),
         ("no rule", "none.example", 0, 0),
@@ -201,6 +204,7 @@ def far(world, ours, runs, report):
     for name, asked, count, together in (
         ("Secrets Manager, JSON", "docker.io", moto_count, 1),
         ("Secrets Manager, two secrets", "two.example", moto_count, 2),
+        ("ECR", ECR_HOST, moto_count, 1),
         ("Vault, token + KV", "ghcr.io", bao_count, 1),
     ):
         job = Job(world, ours, "get", asked, env)

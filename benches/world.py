@@ -31,6 +31,9 @@ source = "aws-secrets-manager"
 username-secret = "two-username"
 secret = "two-password"
 
+[registry."*.dkr.ecr.*.amazonaws.com"]
+source = "ecr"
+
 [registry."ghcr.io"]
 source = "vault"
 path = "secret/data/ghcr"

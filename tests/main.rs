@@ -14,6 +14,7 @@ mod support;
 mod agent;
 mod aws;
 mod config;
+mod ecr;
 mod env;
 mod failure;
 mod identity;

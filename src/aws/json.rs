@@ -21,7 +21,7 @@ use super::refusal::no_aws;
 use super::{Call, Session};
 use crate::deadline::Deadline;
 use crate::error::{Kind, Problem};
-use crate::http::server_url;
+use crate::http::{Through, server_url};
 
 /// JSON 1.1, as AWS names its protocol (<https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html>).
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
@@ -74,7 +74,10 @@ impl Session {
         let body = response.body().bytes().unwrap_or_default();
         if response.status().is_success() {
             // The parser's own words may quote the answer.
-            return serde_json::from_slice(body).map_err(|_| no_aws("the answer is not what AWS sends"));
+            return serde_json::from_slice(body).map_err(|_| {
+                let proxy = response.extension::<Through>().and_then(|through| through.proxy.clone());
+                Problem { proxy, ..no_aws("the answer is not what AWS sends") }
+            });
         }
         let refused = metadata(&response, body);
         Err(call.describe(&SdkError::service_error(refused, response)))
@@ -91,6 +94,8 @@ impl Session {
                 let hint = "set either AWS_ENDPOINT_URL, or AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or their like in the profile";
                 return Err(Problem::new(Kind::Malformed, cause).hint(hint));
             }
+            // The operation's own path, `/`, goes behind whatever path is stated.
+            let stated = format!("{}/", stated.trim_end_matches('/'));
             return server_url(&stated).ok_or_else(|| no_aws("the endpoint is no address"));
         }
         let host =

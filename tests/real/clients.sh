@@ -10,6 +10,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/world.sh"
 # shellcheck source-path=SCRIPTDIR source=run.sh disable=SC1091
 . "$REPO/tests/real/run.sh"
+# shellcheck source-path=SCRIPTDIR source=ecr.sh disable=SC1091
+. "$(dirname "${BASH_SOURCE[0]}")/ecr.sh"
 
 HUB=docker.io/acme/hello:1         # its credential: acme-ci
 LOCAL=localhost:5000/acme/hello:1  # its credential: robot
@@ -35,6 +37,7 @@ main() {
     check "buildah pull" buildah pull "$HUB"
     check "buildah from, the other registry" buildah from --pull-always "$LOCAL"
   fi
+  ecr_checks
   run_checks
   check "no secret anywhere in HOME, the temp folder, the engines' storage, logs or output" no_secret
 }

@@ -13,6 +13,7 @@
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 HUB_HOST=registry-1.docker.io  # where every client goes for docker.io
+ECR_HOST=123456789012.dkr.ecr.us-east-1.amazonaws.com  # the account that moto plays; at an address of its own
 BAO_URL=http://127.0.0.1:8200
 MOTO_URL=http://127.0.0.1:4566
 
@@ -82,7 +83,7 @@ world_settle() {
     memory_over /var/tmp
   fi
   certificates
-  printf '127.0.0.1 localhost %s index.docker.io\n' "$HUB_HOST" >"$WORLD/servers/hosts"
+  printf '127.0.0.1 localhost %s index.docker.io\n127.0.0.2 %s\n' "$HUB_HOST" "$ECR_HOST" >"$WORLD/servers/hosts"
   mount --bind "$WORLD/servers/hosts" /etc/hosts
   mount --bind "$WORLD/servers/ca.crt" /etc/ssl/certs/ca-certificates.crt
 }
@@ -107,7 +108,7 @@ certificates() {
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=test CA" -keyout "$dir/ca.key" -out "$dir/ca.crt"
     openssl req -newkey rsa:2048 -nodes -subj "/CN=test registries" -keyout "$dir/tls.key" -out "$dir/tls.csr"
     openssl x509 -req -in "$dir/tls.csr" -CA "$dir/ca.crt" -CAkey "$dir/ca.key" -CAcreateserial -days 2 -out "$dir/tls.crt" \
-      -extfile <(say "subjectAltName=DNS:$HUB_HOST,DNS:index.docker.io,DNS:localhost,IP:127.0.0.1")
+      -extfile <(say "subjectAltName=DNS:$HUB_HOST,DNS:index.docker.io,DNS:$ECR_HOST,DNS:localhost,IP:127.0.0.1")
   } >"$dir/openssl.log" 2>&1 || { cat "$dir/openssl.log"; die "openssl could not make the certificates"; }
 }
 
@@ -137,10 +138,10 @@ curl_as() { curl -sS --fail -K <(printf 'user = "%s:%s"\n' "$1" "$2") "${@:3}"; 
 
 # world_registry NAME HOST[:PORT] USER PASSWORD…: a private registry with TLS that lets these users in.
 world_registry() {
-  local name=$1 host=$2 dir=$WORLD/servers/$1 port=443
+  local name=$1 host=$2 dir=$WORLD/servers/$1 port=443 address=127.0.0.1
   shift 2
   mkdir "$dir"
-  case $host in *:*) port=${host##*:} ;; esac
+  case $host in *:*) port=${host##*:} ;; "$ECR_HOST") address=127.0.0.2 ;; esac
   local users=("$@")
   while [ $# -gt 0 ]; do
     printf %s "$2" | htpasswd -niB "$1"
@@ -151,7 +152,7 @@ version: 0.1
 log: {level: warn}
 storage: {filesystem: {rootdirectory: $dir/storage}}
 http:
-  addr: 127.0.0.1:$port
+  addr: $address:$port
   tls: {certificate: $WORLD/servers/tls.crt, key: $WORLD/servers/tls.key}
 auth: {htpasswd: {realm: $name, path: $dir/htpasswd}}
 END
