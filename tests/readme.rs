@@ -1,4 +1,4 @@
-//! The README: what it shows is what the helper does.
+//! The README and docs: what they show is what the helper does.
 
 use docker_credential_lease::config::Config;
 use docker_credential_lease::environment::Environment;
@@ -6,20 +6,21 @@ use docker_credential_lease::environment::Environment;
 use crate::support::Helper;
 
 const README: &str = include_str!("../README.md");
+const CLIENTS: &str = include_str!("../docs/clients.md");
 
 /// The fenced blocks of the kind.
-fn blocks(kind: &str) -> Vec<&'static str> {
+fn blocks(text: &'static str, kind: &str) -> Vec<&'static str> {
     let opening = format!("```{kind}\n");
     let blocks: Vec<&str> =
-        README.split(&opening).skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert!(!blocks.is_empty(), "the README has no {kind} block");
+        text.split(&opening).skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(!blocks.is_empty(), "there is no {kind} block");
     blocks
 }
 
 #[test]
 fn every_config_block_is_one() {
     let home = tempfile::tempdir().unwrap();
-    for block in blocks("toml") {
+    for block in [README, CLIENTS].map(|text| blocks(text, "toml")).concat() {
         let file = home.path().join("config.toml");
         std::fs::write(&file, block).unwrap();
         let variables = [("DOCKER_CREDENTIAL_LEASE_CONFIG", file.display()), ("HOME", home.path().display())];
@@ -32,7 +33,7 @@ fn every_config_block_is_one() {
 
 #[test]
 fn every_json_block_is_json() {
-    for block in blocks("json") {
+    for block in [README, CLIENTS].map(|text| blocks(text, "json")).concat() {
         serde_json::from_str::<serde_json::Value>(block).unwrap();
     }
 }
@@ -40,6 +41,6 @@ fn every_json_block_is_json() {
 #[test]
 fn the_first_command_answers_what_stands_below_it() {
     let helper = Helper::new().env("DOCKER_USER", "octocat").env("DOCKER_ACCESS_TOKEN", "dckr_pat_example");
-    assert!(blocks("sh")[0].contains("DOCKER_USER=octocat DOCKER_ACCESS_TOKEN=dckr_pat_example"));
-    assert_eq!(helper.get("docker.io\n").stdout, blocks("json")[0]);
+    assert!(blocks(README, "sh")[0].contains("DOCKER_USER=octocat DOCKER_ACCESS_TOKEN=dckr_pat_example"));
+    assert_eq!(helper.get("docker.io\n").stdout, blocks(README, "json")[0]);
 }

@@ -69,6 +69,8 @@ if ! phase build 1800 cargo test --locked --no-run; then failed=1; finish; fi
 if [ $# = 0 ]; then
     phase plugins 1800 bash tests/real/plugins.sh || true
     while read -r line; do echo "missing: $line"; done < <(sed -n 's/^SKIPPED //p' "$work/plugins")
+    phase fetch 1800 bash tests/real/fetch.sh || true
+    while read -r line; do echo "missing: $line"; done < <(sed -n 's/^SKIPPED //p' "$work/fetch")
 fi
 
 # --- Servers and tests, without it ---

@@ -5,6 +5,7 @@
 #   bash tests/real/clients.sh
 #   BIN=…            the helper; else target/debug/docker-credential-lease, else target/release/…
 #   REQUIRE_ALL=1    what is not installed is a failure, not a skip
+#   more             as the first word: only what more.sh checks
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=world.sh disable=SC1091
 . "$(dirname "${BASH_SOURCE[0]}")/world.sh"
@@ -12,6 +13,8 @@ set -euo pipefail
 . "$REPO/tests/real/run.sh"
 # shellcheck source-path=SCRIPTDIR source=ecr.sh disable=SC1091
 . "$(dirname "${BASH_SOURCE[0]}")/ecr.sh"
+# shellcheck source-path=SCRIPTDIR source=more.sh disable=SC1091
+. "$(dirname "${BASH_SOURCE[0]}")/more.sh"
 
 HUB=docker.io/acme/hello:1         # its credential: acme-ci
 LOCAL=localhost:5000/acme/hello:1  # its credential: robot
@@ -23,6 +26,7 @@ main() {
   world_enter "$@"
   servers
   clients_home
+  if [ "${1:-}" = more ]; then more_checks; return; fi
   for DOCKER in "${CLIS[@]}"; do
     CLI="docker $(docker version --format '{{.Client.Version}}' 2>/dev/null || true)"
     cp "$WORLD/config.json" "$HOME/.docker/config.json"  # a login before may have laid it out anew
@@ -39,6 +43,7 @@ main() {
   fi
   ecr_checks
   run_checks
+  more_checks
   check "no secret anywhere in HOME, the temp folder, the engines' storage, logs or output" no_secret
 }
 

@@ -24,7 +24,7 @@ missing() { local tool; for tool; do command -v "$tool" >/dev/null || say "$tool
 real_root() { [ "$(id -u)" = 0 ] && [ -z "${WORLD_MAPPED:-}" ]; }
 
 # What is run and where it is found, the same outside and inside.
-PATH=$REPO/target/venv/bin:$PATH:/usr/sbin:/sbin
+PATH=$REPO/target/venv/bin:$REPO/target/clients/bin:$PATH:/usr/sbin:/sbin
 
 #### In and out
 
@@ -108,7 +108,7 @@ certificates() {
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=test CA" -keyout "$dir/ca.key" -out "$dir/ca.crt"
     openssl req -newkey rsa:2048 -nodes -subj "/CN=test registries" -keyout "$dir/tls.key" -out "$dir/tls.csr"
     openssl x509 -req -in "$dir/tls.csr" -CA "$dir/ca.crt" -CAkey "$dir/ca.key" -CAcreateserial -days 2 -out "$dir/tls.crt" \
-      -extfile <(say "subjectAltName=DNS:$HUB_HOST,DNS:index.docker.io,DNS:$ECR_HOST,DNS:localhost,IP:127.0.0.1")
+      -extfile <(say "subjectAltName=DNS:$HUB_HOST,DNS:index.docker.io,DNS:auth.docker.io,DNS:$ECR_HOST,DNS:localhost,IP:127.0.0.1")
   } >"$dir/openssl.log" 2>&1 || { cat "$dir/openssl.log"; die "openssl could not make the certificates"; }
 }
 
