@@ -23,16 +23,19 @@ containers_checks() {
 
 as_file() { # NAME: ~/.config/containers/NAME is what the chapter says, and nothing else is there
   export REGISTRY_AUTH_FILE=$HOME/.config/containers/$1
+  rm -rf "$HOME/.config/containers"
   mkdir -p "$HOME/.config/containers"
   block "$(chapter_of podman)" json >"$REGISTRY_AUTH_FILE"
   unwired
 }
 
+REGISTRIES_CONF=$HOME/.config/containers/registries.conf.d/lease.conf
+
 as_registries_conf() {
   unset REGISTRY_AUTH_FILE
   rm -rf "$HOME/.config/containers"
   mkdir -p "$HOME/.config/containers/registries.conf.d"
-  block "$(chapter_of podman)" ini >"$HOME/.config/containers/registries.conf.d/lease.conf"
+  block "$(chapter_of podman)" ini >"$REGISTRIES_CONF"
   unwired
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds and fetches the clients that Debian does not have, in the versions below, under target/clients/: crane, regctl,
-# oras, buildctl with its daemon and helm from their Go modules, testcontainers from npm. (docker-py comes with moto,
+# oras and buildctl with its daemon from their Go modules, testcontainers from npm. (docker-py comes with moto,
 # docker_credential with cargo.) Called by ../run.sh; what is there already is left alone, what can't be had is said on
 # stderr (SKIPPED …), and is clients.sh's to judge.
 #
@@ -11,8 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 # client:package@version
 programs='crane:github.com/google/go-containerregistry/cmd/crane@v0.22.1
           regctl:github.com/regclient/regclient/cmd/regctl@v0.11.7
-          oras:oras.land/oras/cmd/oras@v1.3.6
-          helm:helm.sh/helm/v3/cmd/helm@v3.22.0'
+          oras:oras.land/oras/cmd/oras@v1.3.6'
 # Its go.mod excludes versions, so it can only be built as what another module needs.
 buildkit=github.com/moby/buildkit@v0.34.2
 testcontainers=testcontainers@11.14.0   # the last line that runs with Node 20
@@ -53,7 +52,7 @@ if ! made "$testcontainers" node/node_modules/testcontainers/package.json && hav
     attempt "npm install $testcontainers" npm_install & npm=$!
 fi
 
-have go || skip 'crane, regctl, oras, helm and buildctl' 'no go on PATH to build them'
+have go || skip 'crane, regctl, oras and buildctl' 'no go on PATH to build them'
 for program in $programs; do
     name=${program%%:*} package=${program#*:}
     if ! have go || made "$name@${package##*@}" "bin/$name"; then continue; fi

@@ -10,12 +10,10 @@ two_identities() {
   block "$chapter" toml 2 >"$rules/push.toml"
   block "$chapter" sh >"$WORLD/bin/docker-credential-push"
   chmod +x "$WORLD/bin/docker-credential-push"
-  mkdir -p "$HOME/.docker-push" "$HOME/.config/containers"
+  mkdir -p "$HOME/.docker-push"
   block "$chapter" json >"$HOME/.docker-push/config.json"
   as_file auth.json
   block "$chapter" json 2 >"$HOME/.config/containers/push.json"
-  wire docker
-  as_file auth.json
   if have skopeo; then
     check "two identities: skopeo copy pulls as one and pushes as the other" pulled_and_pushed skopeo copy \
       --dest-authfile "$HOME/.config/containers/push.json" "docker://$HUB" docker://docker.io/acme/by-skopeo:1

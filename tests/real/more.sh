@@ -11,12 +11,15 @@
 . "$REPO/tests/real/containers.sh"
 # shellcheck source-path=SCRIPTDIR source=identities.sh disable=SC1091
 . "$REPO/tests/real/identities.sh"
+# shellcheck source-path=SCRIPTDIR source=logins.sh disable=SC1091
+. "$REPO/tests/real/logins.sh"
 
 PUBLIC=docker.io/library/hello:1   # needs no credential, but a token; no rule is for it
 BUILDKIT=unix:///run/buildkit/buildkitd.sock
 
-more_checks() {
+more_checks() { # [logins]
   DOCKER=${CLIS[0]:-docker}
+  if [ "${1:-}" = logins ]; then logins_checks logins; return; fi
   hub_with_tokens
   more_rules
   check "docs: every block that is to be written is one" all_blocks
@@ -27,6 +30,7 @@ more_checks() {
   containers_checks
   if have podman; then podman_remote_checks; fi
   two_identities
+  logins_checks
 }
 
 # client_checks CLIENT NAME PULL…: what each must do. PULL gets an image's name.
@@ -90,13 +94,19 @@ go_checks() {
   buildctl_checks
 }
 
-crane_pull() { timeout 60 crane export "$1" - | tar -xO hello.txt; }
-regctl_pull() { timeout 60 regctl image get-file "$1" hello.txt; }
+# Nothing that hangs may hold up the run.
+crane() { timeout 60 crane "$@"; }
+regctl() { timeout 60 regctl "$@"; }
+oras() { timeout 60 oras "$@"; }
+buildctl() { timeout 120 buildctl --addr "$BUILDKIT" "$@"; }
+
+crane_pull() { crane export "$1" - | tar -xO hello.txt; }
+regctl_pull() { regctl image get-file "$1" hello.txt; }
 oras_pull() {
   local at
   at=$(mktemp -d)
   # It takes localhost for a registry without TLS.
-  timeout 60 oras copy --from-plain-http=false --to-oci-layout "$1" "$at:1" && ls "$at/blobs/sha256"
+  oras copy --from-plain-http=false --to-oci-layout "$1" "$at:1" && ls "$at/blobs/sha256"
 }
 
 crane_checks() {
@@ -105,7 +115,7 @@ crane_checks() {
   { from_vault docker.io acme/wrong; from_vault docker.io/acme acme/hub; } >"$rules"
   DOCKER_CREDENTIAL_LEASE_CONFIG=$rules check "crane, a rule for the path counts" crane_pull "$HUB"
   DOCKER_CREDENTIAL_LEASE_CONFIG=$rules refused "control: crane, and no other path" "$NO_ENTRY" crane_pull docker.io/other/hello:1
-  check "crane copy from one registry to the other" timeout 60 crane copy "$HUB" localhost:5000/acme/by-crane:1
+  check "crane copy from one registry to the other" crane copy "$HUB" localhost:5000/acme/by-crane:1
   # A failure is fatal also where no credential is needed.
   DOCKER_CREDENTIAL_LEASE_CONFIG=$GONE refused "crane, a public image of a registry whose source fails" \
     "secret/data/acme/none" crane_pull "$PUBLIC"
@@ -116,7 +126,7 @@ crane_checks() {
 regctl_checks() {
   local rules=$HOME/.config/docker-credential-lease/wildcard.toml
   wire regctl
-  check "regctl copy from one registry to the other" timeout 60 regctl image copy "$HUB" localhost:5000/acme/by-regctl:1
+  check "regctl copy from one registry to the other" regctl image copy "$HUB" localhost:5000/acme/by-regctl:1
   { say '[registry."*"]'; say 'source = "vault"'; say 'path = "secret/data/acme/{host}"'; } >"$rules"
   DOCKER_CREDENTIAL_LEASE_CONFIG=$rules refused "regctl with credsStore does not ask for what no list names" "$NO_ENTRY" regctl_pull "$HUB"
   block docker json 2 >"$HOME/.docker/config.json"
@@ -124,8 +134,8 @@ regctl_checks() {
 }
 
 oras_push() {
-  cd "$WORLD/tmp" && say artifact >artifact.txt && timeout 60 oras push docker.io/acme/artifact:1 artifact.txt &&
-    timeout 60 oras push --plain-http=false localhost:5000/acme/artifact:1 artifact.txt
+  cd "$WORLD/tmp" && say artifact >artifact.txt && oras push docker.io/acme/artifact:1 artifact.txt &&
+    oras push --plain-http=false localhost:5000/acme/artifact:1 artifact.txt
 }
 
 # The daemon has no helper and no credential: it asks whoever builds.
@@ -133,20 +143,22 @@ buildctl_checks() {
   have buildctl && have buildkitd || return 0
   real_root || { skip "buildctl: buildkitd needs root"; return; }
   mkdir -p /run/buildkit
-  start buildkitd env -i PATH="${PATH#"$WORLD/bin:"}" HOME=/nonexistent buildkitd --root "$WORLD/buildkit" --addr "$BUILDKIT" \
-    --oci-worker-snapshotter=native --oci-worker-net=host --containerd-worker=false
-  if ! wait_for buildkitd "$started" timeout 5 buildctl --addr "$BUILDKIT" debug workers; then
+  # It takes localhost for a registry without TLS, too.
+  printf '[registry."localhost:5000"]\nhttp = false\n' >"$WORLD/tmp/buildkitd.toml"
+  start buildkitd env -i PATH="${PATH#"$WORLD/bin:"}" HOME=/nonexistent buildkitd --config "$WORLD/tmp/buildkitd.toml" \
+    --root "$WORLD/buildkit" --addr "$BUILDKIT" --oci-worker-snapshotter=native --oci-worker-net=host --containerd-worker=false
+  if ! wait_for buildkitd "$started" buildctl debug workers; then
     skip "buildctl: buildkitd does not start here"
     return
   fi
-  client_checks buildctl "buildctl build FROM a private image, the daemon without a helper" buildctl_pull
+  client_checks buildctl "buildctl build" buildctl_pull
 }
 
 buildctl_pull() {
   mkdir -p "$WORLD/tmp/build"
   printf 'FROM %s\nCOPY Dockerfile /\n' "$1" >"$WORLD/tmp/build/Dockerfile"
-  timeout 60 buildctl --addr "$BUILDKIT" prune --all >/dev/null  # what it has, it does not ask for
-  timeout 120 buildctl --addr "$BUILDKIT" build --progress plain --frontend dockerfile.v0 --no-cache \
+  buildctl prune --all >/dev/null  # what it has, it does not ask for
+  buildctl build --progress plain --frontend dockerfile.v0 --no-cache \
     --local "context=$WORLD/tmp/build" --local "dockerfile=$WORLD/tmp/build" --opt image-resolve-mode=pull --output type=oci,dest=/dev/null
 }
 
