@@ -24,9 +24,10 @@ made() { [ -e "$at/made/$1" ] && [ -e "$at/$2" ]; }   # VERSION FILE
 
 # The log is shown only where it failed.
 attempt() { # WHAT CMD…
+    local log=$at/made/${1##*[ /]}.log
     echo "setup: $1"
-    "${@:2}" >"$at/log.${1##* }" 2>&1 </dev/null && return
-    tail -n 5 "$at/log.${1##* }" >&2
+    "${@:2}" >"$log" 2>&1 </dev/null && return
+    tail -n 5 "$log" >&2
     return 1
 }
 

@@ -23,6 +23,7 @@ more_checks() { # [logins]
   hub_with_tokens
   more_rules
   check "docs: every block that is to be written is one" all_blocks
+  if [ -n "$ENGINE" ]; then docker_with_tokens; fi
   go_checks
   docker_py_checks
   testcontainers_checks
@@ -35,7 +36,7 @@ more_checks() { # [logins]
 
 # client_checks CLIENT NAME PULL…: what each must do. PULL gets an image's name.
 client_checks() {
-  local why="secret/data/acme/none" denied="$NO_ENTRY|credential not found|nothing found|server error"
+  local why="secret/data/acme/none" denied="$NO_ENTRY|credential not found|nothing found|server error|connection reset by peer"
   if [ -n "${SWALLOWS:-}" ]; then why=$denied; fi  # it takes every failure for "none"
   wire "$1"
   check "$2, docker.io" "${@:3}" "$HUB"
@@ -47,6 +48,14 @@ client_checks() {
   refused "control: $2 without the helper, docker.io" "$denied" "${@:3}" "$HUB"
   refused "control: $2 without the helper, localhost:5000" "$denied" "${@:3}" "$LOCAL"
   wire "$1"
+}
+
+docker_with_tokens() {
+  for DOCKER in "${CLIS[@]}"; do
+    CLI="docker $(docker version --format '{{.Client.Version}}' 2>/dev/null || true)"
+    if at_least 29; then client_checks docker "$CLI with tokens" fresh_pull
+    else SWALLOWS=1 client_checks docker "$CLI with tokens" fresh_pull; fi
+  done
 }
 
 #### The lines of docs/clients.md
