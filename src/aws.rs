@@ -5,18 +5,18 @@ mod json;
 mod partition;
 mod provider;
 mod refusal;
+mod region;
 mod role;
 mod session_name;
 
 pub use json::{Request, Service};
 pub use partition::{Partition, is_region};
 pub use refusal::{CHECK_ENDPOINT, Call};
+pub use region::{NO_REGION, region_of, region_of_arn};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aws_config::meta::region::ProvideRegion;
-use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -33,8 +33,6 @@ use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
 use crate::log;
 
-/// The variables that name a region, in the SDK's own order.
-const REGION_VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 /// The variables that name files which the SDK reads.
 const FILE_VARIABLES: [&str; 6] = [
     "AWS_CONFIG_FILE",
@@ -44,8 +42,6 @@ const FILE_VARIABLES: [&str; 6] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "SSL_CERT_FILE",
 ];
-/// The cause where nobody names a region.
-pub const NO_REGION: &str = "no AWS region";
 /// The role of a job or pod that comes with an identity token.
 const ROLE_VARIABLE: &str = "AWS_ROLE_ARN";
 
@@ -262,56 +258,10 @@ impl Connection {
         let limits = Limits { answer: ask.limits.connect, ..ask.limits };
         SdkClient::new(proxies, trust, limits, self.allow_http)
     }
-
-    /// From the table, the environment or the profile, else the fallback (an ARN's). Never from instance metadata:
-    /// without it the SDK would wait for an address that no laptop and no CI job has.
-    async fn region(&self, environment: &Environment, fallback: Option<&str>) -> Result<Region, Problem> {
-        let stated = self.region.clone();
-        if let Some(region) = stated.or_else(|| region_of(environment)) {
-            return Ok(Region::new(region));
-        }
-        let mut profile = ProfileFileRegionProvider::builder();
-        if let Login::Profile(name) = &self.login {
-            profile = profile.profile_name(name);
-        }
-        let fallback = || fallback.map(|region| Region::new(region.to_owned()));
-        profile.build().region().await.or_else(fallback).ok_or_else(|| {
-            Problem::new(Kind::Malformed, NO_REGION)
-                .hint("set region in [aws.default] or the connection's own table, AWS_REGION, or give the secret as an ARN")
-        })
-    }
 }
 
 /// Whether it is a role's ARN; a blank at its end would only be told by AWS, and in other words.
 fn is_role(arn: &str) -> bool {
     let name = arn.split_once(":role/").map_or("", |(_, name)| name);
     arn.starts_with("arn:") && !name.is_empty() && arn.bytes().all(|c| c.is_ascii_graphic())
-}
-
-/// The region that the environment names.
-pub fn region_of(environment: &Environment) -> Option<String> {
-    environment.first(&REGION_VARIABLES).map(|(_, region)| region)
-}
-
-/// The region that an ARN names; `None` where the name is no ARN.
-pub fn region_of_arn(name: &str) -> Option<&str> {
-    let mut parts = name.split(':');
-    let (arn, _partition, _service, region) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    (arn == "arn" && !region.is_empty()).then_some(region)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::region_of_arn;
-
-    #[test]
-    fn an_arn_names_its_region() {
-        assert_eq!(
-            region_of_arn("arn:aws:secretsmanager:eu-west-1:111122223333:secret:hub-AbCdEf"),
-            Some("eu-west-1")
-        );
-        assert_eq!(region_of_arn("arn:aws-cn:secretsmanager:cn-north-1:1:secret:x"), Some("cn-north-1"));
-        assert_eq!(region_of_arn("prod/hub"), None);
-        assert_eq!(region_of_arn("arn:aws:secretsmanager::1:secret:x"), None);
-    }
 }

@@ -17,9 +17,9 @@ ecr_checks() {
     if [ -n "$ENGINE" ]; then
       check "$CLI pull from ECR" fresh_pull "$image"
       check "$CLI pull from ECR with no config, by the built-in default" ecr_without_config fresh_pull "$image"
-      DOCKER_CONFIG=$PLAIN refused "$CLI pull from ECR without the helper" "$NO_ENTRY" fresh_pull "$image"
     fi
     check "$CLI manifest inspect, ECR" docker manifest inspect "$image"
+    DOCKER_CONFIG=$PLAIN refused "$CLI manifest inspect, ECR, without the helper" "$NO_ENTRY|no such manifest" docker manifest inspect "$image"
     check "$CLI login at ECR as AWS" login "$ECR_HOST" AWS "$token"
     check "$CLI logout at ECR" quiet docker logout "$ECR_HOST"
   done

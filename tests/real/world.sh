@@ -156,7 +156,8 @@ http:
   tls: {certificate: $WORLD/servers/tls.crt, key: $WORLD/servers/tls.key}
 auth: {htpasswd: {realm: $name, path: $dir/htpasswd}}
 END
-  start "$name" docker-registry serve "$dir/config.yml"
+  # The registry would take the variable of podman and the like for a setting of its own.
+  start "$name" env -u REGISTRY_AUTH_FILE docker-registry serve "$dir/config.yml"
   wait_for "$name" "$started" curl_as "${users[0]}" "${users[1]}" "https://$host/v2/"
 }
 
