@@ -18,6 +18,7 @@ mod listing;
 mod logins;
 mod minting;
 mod namespaces;
+mod not_written;
 mod paths;
 mod repeats;
 mod secrecy;
