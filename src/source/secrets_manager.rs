@@ -182,6 +182,9 @@ impl SecretsManager {
             Username::SameSecret => vec![of(secret, Part::Both)],
             Username::Secret(template) => {
                 let id = filled(template, ask)?;
+                if id == secret {
+                    return Ok(vec![of(secret, Part::Both)]);
+                }
                 let name = named(&id);
                 vec![of(secret, Part::Password), of(id, Part::Username).named(name)]
             }

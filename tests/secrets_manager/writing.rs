@@ -165,6 +165,18 @@ fn a_secret_for_the_user_names_alone_may_be_an_object() {
 }
 
 #[test]
+fn one_secret_named_twice_holds_both() {
+    let Some(moto) = Moto::find() else { return };
+    let name = unique("secret");
+    let (helper, recorder) = recorded(&moto, &format!("secret = \"{name}\"\nusername-secret = \"{name}\""));
+    helper.store("docker.io", "acme", "p4ss").is_silent();
+    assert_eq!(recorder.actions(), ["GetSecretValue", "CreateSecret"]);
+    helper.get("docker.io").is_found("docker.io", "acme", "p4ss");
+    helper.erase("docker.io").is_silent();
+    helper.get("docker.io").is_not_found();
+}
+
+#[test]
 fn bytes_stay_bytes() {
     let Some(moto) = Moto::find() else { return };
     let name = unique("secret");

@@ -163,11 +163,14 @@ fn a_right_that_is_missing_is_named() {
     refused("CreateSecret", "InvalidRequestException", &keys, store, &["another AWS service"]);
 }
 
+/// Code and message, made of the user name and the token.
+type Echo = fn(&str, &str) -> (String, String);
+
 #[test]
 fn what_is_to_be_written_is_never_repeated() {
     let (username, token) = ("acme-robot", "hunter2");
     // As the code, in the code, as the action, as the identity, in the message, whole.
-    let echoes: [fn(&str, &str) -> (String, String); 6] = [
+    let echoes: [Echo; 6] = [
         |_, token| (token.to_owned(), "no".to_owned()),
         |_, token| (format!("X{token}X"), "no".to_owned()),
         |_, token| {

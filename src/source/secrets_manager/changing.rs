@@ -1,8 +1,9 @@
 //! Changing: a registry's credential put into its secrets, one or two, and taken out of them.
 //!
 //! Secrets Manager has neither transactions nor a write that depends on what it replaces. One secret is written whole,
-//! so the last one wins. Of two, both are read again after they were written: whoever finds one of their own beside
-//! somebody else's writes again. The last one who writes at all sees what stays, so no mixture does.
+//! so the last one wins; another registry's keys in the same object, written in the same moment, are lost with it. Of
+//! two, both are read again after they were written: whoever finds one of their own beside somebody else's writes again.
+//! The last one who writes at all sees what stays, so no mixture does.
 
 use std::cell::Cell;
 use std::time::Duration;
