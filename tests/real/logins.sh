@@ -6,7 +6,7 @@
 
 LOGINS=$REPO/docs/logins.md
 MADE='<!-- Made by the test: bash tests/real/clients.sh logins -->'
-POLICIES=(refuse ignore)
+POLICIES=('store = "refuse"' 'store = "ignore"')
 
 logins_checks() { # [logins]
   local tables=$WORLD/tmp/tables policy client
@@ -14,14 +14,13 @@ logins_checks() { # [logins]
   USERS=$(say "$USERS"; say "$OTHER $DEV_PASSWORD")
   printf %s "$DEV_PASSWORD" | htpasswd -niB "$OTHER" >>"$WORLD/servers/local/htpasswd"
   for policy in "${POLICIES[@]}"; do
-    from_vault localhost:5000 acme/login >"$WORLD/tmp/$policy.toml"
-    say "store = \"$policy\"" >>"$WORLD/tmp/$policy.toml"
+    { from_vault localhost:5000 acme/login; say "$policy"; } >"$WORLD/tmp/policy.toml"
     say
-    say "## store = \"$policy\""
+    say "## ${policy//$'\n'/, }"
     say
     say "| client | command | exit code | the source then | the client's file then | printed |"
     say '|---|---|---|---|---|---|'
-    DOCKER_CREDENTIAL_LEASE_CONFIG=$WORLD/tmp/$policy.toml all_rows
+    DOCKER_CREDENTIAL_LEASE_CONFIG=$WORLD/tmp/policy.toml all_rows
   done >"$tables"
   if [ "${1:-}" = logins ]; then
     sed "\|^$MADE\$|q" "$LOGINS" | cat - "$tables" >"$WORLD/tmp/logins.md"
