@@ -1,20 +1,20 @@
 //! Fallback: what the user's own Docker config holds for a registry that no rule is for, inside `run`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use aws_smithy_types::base64;
-use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 use serde_json::Value;
 
 use crate::ask::Question;
+use crate::auths;
 use crate::credential::Credential;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
 use crate::file::{self, FileError, Owner};
 use crate::helper::Helper;
 use crate::log;
-use crate::registry::{Asked, Pattern};
+use crate::registry::Asked;
 
 /// Names the folder of the user's own `config.json`.
 pub const VARIABLE: &str = "DOCKER_CREDENTIAL_LEASE_FALLBACK";
@@ -36,55 +36,45 @@ impl<'e> Fallback<'e> {
 
     /// A login that stands in it, else what its `credsStore` has.
     pub async fn get(&self, question: Question<'_>, until: Deadline) -> Option<Credential> {
-        if let Some(credential) = self.inline(question) {
+        if let Some(credential) = auths::find(&self.config, question) {
             return Some(credential);
         }
-        match self.store()?.get(question.asked, until).await {
-            Ok(found) => found.map(|found| Credential::new(found.username, found.secret)),
-            Err(why) => {
-                log::event(|| why);
-                None
-            }
-        }
+        let (program, store) = self.store()?;
+        store.get(question.asked, until).await.unwrap_or_else(|problem| {
+            log::event(|| format!("{program}: {problem}"));
+            None
+        })
     }
 
     /// Users by what clients ask for: of its logins, and of its `credsStore`.
     pub async fn list(&self, until: Deadline) -> Vec<(String, String)> {
-        let mut named = match self.store() {
-            Some(store) => store.list(until).await.unwrap_or_else(|why| {
-                log::event(|| why);
-                Vec::new()
+        let mut named: Vec<_> = match self.store() {
+            Some((program, store)) => store.list(until).await.unwrap_or_else(|problem| {
+                log::event(|| format!("{program}: {problem}"));
+                BTreeMap::new()
             }),
-            None => Vec::new(),
-        };
+            None => BTreeMap::new(),
+        }
+        .into_iter()
+        .collect();
         // What is named must be there when it is asked for.
         named.retain(|(name, _)| matches!(Asked::parse(name), Asked::Registry(_)));
-        for (key, entry) in self.auths() {
-            if let Some(credential) = login(entry) {
-                named.push((key.clone(), credential.username));
-            }
-        }
+        let logins = auths::logins(&self.config);
+        named.extend(logins.map(|(key, login)| (key.clone(), login.username)));
         named
     }
 
-    /// The login under the very name that was asked, else under another spelling of it.
-    fn inline(&self, Question { registry, asked }: Question<'_>) -> Option<Credential> {
-        let verbatim = self.auths().find(|(key, _)| *key == asked).and_then(|(_, entry)| login(entry));
-        // One with a path is for what is below it, as a rule's would be; the longest is meant.
-        let fits =
-            |key: &str| Pattern::parse(key).ok().filter(|own| !own.is_wildcard() && own.matches(registry));
-        verbatim.or_else(|| {
-            let found = self.auths().filter_map(|(key, entry)| Some((fits(key)?, login(entry)?)));
-            found.max_by(|(one, _), (two, _)| one.precedence(two)).map(|(_, credential)| credential)
-        })
-    }
-
-    fn auths(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.config["auths"].as_object().into_iter().flatten()
-    }
-
-    fn store(&self) -> Option<Helper> {
-        Helper::named(self.config["credsStore"].as_str()?, self.environment)
+    /// The helper with its program's name.
+    fn store(&self) -> Option<(String, Helper)> {
+        let name = self.config["credsStore"].as_str().filter(|name| Helper::is_name(name))?;
+        let program = Helper::program(name);
+        match Helper::find(name, self.environment) {
+            Ok(helper) => Some((program, helper)),
+            Err(absent) => {
+                log::event(|| format!("{program}: {}", absent.problem(name)));
+                None
+            }
+        }
     }
 }
 
@@ -114,19 +104,4 @@ pub(crate) fn read(path: &std::path::Path) -> Option<Value> {
 /// The user's own folder of Docker's config.
 pub(crate) fn docker_folder(environment: &Environment) -> Option<PathBuf> {
     environment.path("DOCKER_CONFIG").or_else(|| Some(environment.home()?.join(".docker")))
-}
-
-/// A login as `config.json` has it: an identity token, or user and password, in base64 or as they are.
-fn login(entry: &Value) -> Option<Credential> {
-    if let Some(token) = entry["identitytoken"].as_str().filter(|token| !token.is_empty()) {
-        return Some(Credential::new("<token>", SecretString::from(token)));
-    }
-    let text = |key: &str| entry[key].as_str().filter(|text| !text.is_empty());
-    let Some(auth) = text("auth") else {
-        return Some(Credential::new(text("username")?, SecretString::from(text("password")?)));
-    };
-    let bytes = Zeroizing::new(base64::decode(auth).ok()?);
-    let text = std::str::from_utf8(&bytes).ok()?.trim_end_matches('\0');
-    let (username, secret) = text.split_once(':')?;
-    Some(Credential::new(username, SecretString::from(secret)))
 }

@@ -1,127 +1,249 @@
 //! Helper: another credential helper, called as clients call one, with a deadline.
+//!
+//! What it answers is judged as clients judge it
+//! (<https://github.com/docker/docker-credential-helpers/blob/master/client/client.go>).
 
-use std::io;
+use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
-use serde::Deserialize;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
+use crate::credential::Credential;
 use crate::deadline::Deadline;
 use crate::environment::Environment;
-use crate::error::NOT_FOUND;
+use crate::error::{Kind, NOT_FOUND, Problem, one_line, shorten};
+use crate::program::{self, Failure, Printed};
 
 /// Set in whoever is called, so that nobody is called in a circle.
 pub const DEPTH: &str = "DOCKER_CREDENTIAL_LEASE_DEPTH";
-/// The longest answer that is read.
-const LIMIT: u64 = 1024 * 1024;
+/// The longest answer that is read, in bytes.
+const LIMIT: usize = 1024 * 1024;
+/// How much of its own words is passed on, in bytes.
+const WORDS_LIMIT: usize = 240;
 
 /// A program `docker-credential-NAME`.
 pub struct Helper {
     program: String,
+    file: PathBuf,
 }
 
-/// What a `get` answers (<https://github.com/docker/docker-credential-helpers>).
+/// Why there is nobody to call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Absent {
+    /// It is this program itself, or this program was called by a helper.
+    Circle,
+    /// PATH does not find it.
+    Missing,
+}
+
+/// What a `get` answers.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Found {
-    /// The user name.
-    pub username: String,
-    /// The password or token.
-    pub secret: SecretString,
+struct Found {
+    username: String,
+    secret: SecretString,
+}
+
+/// What a `store` is given.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Given<'a> {
+    #[serde(rename = "ServerURL")]
+    server_url: &'a str,
+    username: &'a str,
+    secret: &'a str,
 }
 
 impl Helper {
-    /// The helper of that name; `None` where it is this program itself, or was called by it.
-    pub fn named(name: &str, environment: &Environment) -> Option<Self> {
-        let program = format!("docker-credential-{name}");
+    /// Whether a helper may be called so.
+    pub fn is_name(name: &str) -> bool {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(plain);
-        if !is_name || environment.get(DEPTH).is_some() || is_this_program(&program, environment) {
-            return None;
+        name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(plain)
+    }
+
+    /// The program's name.
+    pub fn program(name: &str) -> String {
+        format!("docker-credential-{name}")
+    }
+
+    /// The helper of that name.
+    ///
+    /// # Errors
+    /// Why it is not called.
+    pub fn find(name: &str, environment: &Environment) -> Result<Self, Absent> {
+        if environment.get(DEPTH).is_some() {
+            return Err(Absent::Circle);
         }
-        Some(Self { program })
+        let program = Self::program(name);
+        let (file, metadata) = search(&program, environment).ok_or(Absent::Missing)?;
+        match is_this_program(&metadata) {
+            true => Err(Absent::Circle),
+            false => Ok(Self { program, file }),
+        }
     }
 
     /// Asks for a registry's credential; `None` where it has none.
     ///
     /// # Errors
-    /// It cannot be called, or fails: the sentence, without what it printed.
-    pub async fn get(&self, server_url: &str, until: Deadline) -> Result<Option<Found>, String> {
-        let (success, printed) = self.call("get", server_url, until).await?;
-        match success {
-            true => serde_json::from_slice(&printed)
-                .map(Some)
-                .map_err(|_| format!("`{}` answered what is no credential", self.program)),
-            false if printed.trim_ascii() == NOT_FOUND.as_bytes() => Ok(None),
-            false => Err(format!("`{}` failed", self.program)),
+    /// It cannot be called, fails, or answers what is no credential.
+    pub async fn get(&self, server_url: &str, until: Deadline) -> Result<Option<Credential>, Problem> {
+        let printed = self.call("get", server_url.as_bytes(), until).await?;
+        if !printed.status.success() {
+            return if has_none(&printed) { Ok(None) } else { Err(self.failed("get", &printed, None)) };
+        }
+        // The parser's own words may quote the secret.
+        let Found { username, secret } = serde_json::from_slice(&printed.stdout).map_err(|_| {
+            let cause = "its answer is not the JSON object with Username and Secret that clients take";
+            self.by_hand(Problem::new(Kind::Malformed, cause), "get")
+        })?;
+        // Some say so that they have none.
+        let is_empty = username.is_empty() && secret.expose_secret().is_empty();
+        Ok((!is_empty).then(|| Credential::new(username, secret)))
+    }
+
+    /// Hands it a credential.
+    ///
+    /// # Errors
+    /// It cannot be called, or fails.
+    pub async fn store(&self, server_url: &str, given: &Credential, until: Deadline) -> Result<(), Problem> {
+        let secret = given.secret.expose_secret();
+        let text = serde_json::to_vec(&Given { server_url, username: &given.username, secret });
+        let printed = self.call("store", &Zeroizing::new(text.unwrap_or_default()), until).await?;
+        match printed.status.success() {
+            true => Ok(()),
+            false => Err(self.failed("store", &printed, Some(&given.secret))),
+        }
+    }
+
+    /// Has it forget a registry; that it has none is no failure.
+    ///
+    /// # Errors
+    /// It cannot be called, or fails.
+    pub async fn erase(&self, server_url: &str, until: Deadline) -> Result<(), Problem> {
+        let printed = self.call("erase", server_url.as_bytes(), until).await?;
+        match printed.status.success() || has_none(&printed) {
+            true => Ok(()),
+            false => Err(self.failed("erase", &printed, None)),
         }
     }
 
     /// Asks for everything that it has: users by registry.
     ///
     /// # Errors
-    /// As [`Self::get`].
-    pub async fn list(&self, until: Deadline) -> Result<Vec<(String, String)>, String> {
-        let (success, printed) = self.call("list", "unused", until).await?;
-        let listed: Option<std::collections::BTreeMap<String, String>> =
-            serde_json::from_slice(&printed).ok();
-        match listed.filter(|_| success) {
-            Some(listed) => Ok(listed.into_iter().collect()),
-            None => Err(format!("`{}` failed", self.program)),
+    /// It cannot be called, fails, or answers what is no list.
+    pub async fn list(&self, until: Deadline) -> Result<BTreeMap<String, String>, Problem> {
+        let printed = self.call("list", b"unused", until).await?;
+        if !printed.status.success() {
+            return Err(self.failed("list", &printed, None));
+        }
+        // Those in Go say `null` for none.
+        let listed: Result<Option<_>, _> = serde_json::from_slice(&printed.stdout);
+        listed.map(Option::unwrap_or_default).map_err(|_| {
+            let cause = "its answer is not the JSON object of users by registry that clients take";
+            self.by_hand(Problem::new(Kind::Malformed, cause), "list")
+        })
+    }
+
+    async fn call(&self, action: &str, input: &[u8], until: Deadline) -> Result<Printed, Problem> {
+        let mut command = Command::new(&self.file);
+        // Programs with several names look at the one that they are called by.
+        command.arg0(&self.program).arg(action).env(DEPTH, "1").stderr(Stdio::piped());
+        program::run(command, input, LIMIT, until).await.map_err(|failure| {
+            let problem = |kind, cause: String| self.by_hand(Problem::new(kind, cause), action);
+            match failure {
+                Failure::Late => problem(Kind::Unavailable, format!("timed out after {until}")),
+                Failure::Missing => problem(
+                    Kind::Unavailable,
+                    "it cannot be started: there is no program for its first line".to_owned(),
+                ),
+                Failure::NotStarted(error) => {
+                    problem(Kind::Unavailable, format!("it cannot be started: {error}"))
+                }
+                Failure::TooMuch => problem(Kind::Malformed, "its answer is larger than 1 MiB".to_owned()),
+                Failure::Unread(error) => problem(Kind::Unavailable, format!("it cannot be read: {error}")),
+            }
+        })
+    }
+
+    /// What it failed with, in its own words.
+    fn failed(&self, action: &str, printed: &Printed, given: Option<&SecretString>) -> Problem {
+        let cause = match words(printed) {
+            Some(words) if may_be_told(&words, given) => shorten(&words, WORDS_LIMIT),
+            Some(_) => format!("it failed with {}, and what it printed is not repeated", printed.status),
+            None => format!("it failed with {} and said nothing", printed.status),
+        };
+        self.by_hand(Problem::new(Kind::Unavailable, cause), action)
+    }
+
+    fn by_hand(&self, problem: Problem, action: &str) -> Problem {
+        problem.hint(format!("run `{} {action}` by hand to see what it says", self.program))
+    }
+}
+
+impl Absent {
+    /// What a caller is told for whom there must be one.
+    pub fn problem(self, name: &str) -> Problem {
+        match self {
+            Self::Circle => Problem::new(
+                Kind::Denied,
+                "it is this program itself, or this program was called by a helper",
+            )
+            .hint("name another helper: none is called in a circle"),
+            Self::Missing => {
+                let hint = format!("install {} where docker's PATH finds it", Helper::program(name));
+                Problem::new(Kind::Unavailable, "there is no such program on PATH").hint(hint)
+            }
         }
     }
+}
 
-    async fn call(
-        &self,
-        action: &str,
-        input: &str,
-        until: Deadline,
-    ) -> Result<(bool, Zeroizing<Vec<u8>>), String> {
-        let program = &self.program;
-        let mut child = Command::new(program)
-            .arg(action)
-            .env(DEPTH, "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => format!("there is no program `{program}` on PATH"),
-                _ => format!("`{program}` cannot be started: {error}"),
-            })?;
-        let mut printed = Zeroizing::new(Vec::new());
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let run = async {
-            if let Some(mut stdin) = stdin {
-                // One that answers without reading is its own affair.
-                let _ = stdin.write_all(input.as_bytes()).await;
-            }
-            if let Some(stdout) = stdout {
-                stdout.take(LIMIT).read_to_end(&mut printed).await?;
-            }
-            child.wait().await
-        };
-        let ended = tokio::time::timeout_at(until.at().into(), run).await;
-        let status = ended
-            .map_err(|_| format!("`{program}` did not end within {until}"))?
-            .map_err(|error| format!("`{program}` cannot be read: {error}"))?;
-        Ok((status.success(), printed))
+/// The sentence by which clients know that it has none.
+fn has_none(printed: &Printed) -> bool {
+    printed.stdout.trim_ascii() == NOT_FOUND.as_bytes()
+}
+
+/// What it said to the user, in one line: on stdout, as helpers do, else on stderr.
+fn words(printed: &Printed) -> Option<String> {
+    let said = [&printed.stdout, &printed.stderr];
+    let said = said.into_iter().map(|bytes| one_line(&String::from_utf8_lossy(bytes)));
+    said.into_iter().find(|words| !words.is_empty())
+}
+
+/// Whether the words hold neither an answer nor the secret that it was given.
+fn may_be_told(words: &str, given: Option<&SecretString>) -> bool {
+    let is_answer = words.contains('{') || words.starts_with(['[', '"']);
+    // What was given may be more than one line.
+    let holds = |secret: &SecretString| {
+        let secret = one_line(secret.expose_secret());
+        !secret.is_empty() && words.contains(&secret)
+    };
+    !is_answer && !given.is_some_and(holds)
+}
+
+/// The first file of that name that can be run, else the first at all, in the folders of PATH. What lies where a client
+/// happens to stand is not run.
+fn search(program: &str, environment: &Environment) -> Option<(PathBuf, Metadata)> {
+    let path = environment.path("PATH")?;
+    let folders = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
+    let mut found = None;
+    for file in folders.map(|folder| folder.join(program)) {
+        let Some(metadata) = file.metadata().ok().filter(Metadata::is_file) else { continue };
+        if metadata.permissions().mode() & 0o111 != 0 {
+            return Some((file, metadata));
+        }
+        found = found.or(Some((file, metadata)));
     }
+    found
 }
 
-/// Whether PATH finds this very program under that name, also behind a link.
-fn is_this_program(program: &str, environment: &Environment) -> bool {
-    let own = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
-    let path = environment.path("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| is_program(file));
-    found.and_then(|file: PathBuf| file.canonicalize().ok()).is_some_and(|file| Some(file) == own)
-}
-
-fn is_program(file: &Path) -> bool {
-    file.is_file()
+/// Whether it is this very program, under whatever name and behind whatever link.
+fn is_this_program(found: &Metadata) -> bool {
+    let own = std::env::current_exe().and_then(|own| Path::metadata(&own));
+    own.is_ok_and(|own| (own.dev(), own.ino()) == (found.dev(), found.ino()))
 }

@@ -94,7 +94,8 @@ impl<'a> Session<'a> {
         let coming =
             |signals| resolve::credential(rule, question, self.environment, bounds, Interruption(signals));
         if !rule.source.mints() {
-            let watched = if rule.source.logs_in() { signals() } else { Vec::new() };
+            let leaves_something = rule.source.logs_in() || rule.source.runs_a_program();
+            let watched = if leaves_something { signals() } else { Vec::new() };
             return coming(watched).await;
         }
         let (fetched, signalled) = held_back(coming(Vec::new())).await;

@@ -20,6 +20,9 @@ use parts::{Parts, parse_host};
 /// The host that every spelling of Docker Hub becomes.
 pub const HUB: &str = "docker.io";
 
+/// What docker asks for where it means Docker Hub.
+pub const HUB_URL: &str = "https://index.docker.io/v1/";
+
 /// What clients call Docker Hub; no others (`hub.docker.com`, `auth.docker.io`, `dhi.io` are not it).
 const HUB_HOSTS: [&str; 4] = [HUB, "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
 

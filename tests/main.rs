@@ -17,6 +17,7 @@ mod config;
 mod ecr;
 mod env;
 mod failure;
+mod helper;
 mod identity;
 mod kept_apart;
 mod policies;

@@ -1,19 +1,17 @@
 //! Program: a command whose output is a token, bounded in time and size.
 
-use std::io;
 use std::path::Path;
 use std::process::Stdio;
 
 use secrecy::zeroize::Zeroizing;
-use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use crate::ask::Ask;
 use crate::error::{Kind, Problem};
-use crate::file;
+use crate::{file, program};
 
 /// The longest output that is read: tokens are a few KiB.
-const LIMIT: u64 = 64 * 1024;
+const LIMIT: usize = 64 * 1024;
 
 /// Why there is no output.
 pub(super) enum Failure {
@@ -57,38 +55,20 @@ pub(super) async fn output(words: &[String], ask: &Ask<'_>) -> Result<Zeroizing<
         let problem = Problem::new(Kind::Unauthenticated, cause);
         Failure::Failed(problem.hint("run it by hand to see what it says"))
     };
-    let mut child = Command::new(program)
-        .args(&words[1..])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Failure::Missing(program.clone()),
-            _ => failed(format!("`{program}` cannot be started: {error}")),
-        })?;
-    let mut printed = Zeroizing::new(Vec::new());
-    let run = async {
-        if let Some(stdout) = child.stdout.take() {
-            stdout.take(LIMIT + 1).read_to_end(&mut printed).await?;
-        }
-        if printed.len() as u64 > LIMIT {
-            return Ok(None);
-        }
-        child.wait().await.map(Some)
-    };
+    let mut command = Command::new(program);
+    command.args(&words[1..]).stderr(Stdio::null());
     let limit = ask.limits.connect;
-    let ended: io::Result<_> = tokio::time::timeout_at(limit.at().into(), run)
-        .await
-        .map_err(|_| failed(format!("`{program}` did not end within {limit}")))?;
-    match ended {
-        Ok(Some(status)) if status.success() => {}
-        Ok(Some(status)) => return Err(failed(format!("`{program}` failed with {status}"))),
-        Ok(None) => return Err(failed(format!("`{program}` printed more than a token"))),
-        Err(error) => return Err(failed(format!("`{program}` cannot be read: {error}"))),
+    let mut printed = program::run(command, &[], LIMIT, limit).await.map_err(|failure| match failure {
+        program::Failure::Late => failed(format!("`{program}` did not end within {limit}")),
+        program::Failure::Missing => Failure::Missing(program.clone()),
+        program::Failure::NotStarted(error) => failed(format!("`{program}` cannot be started: {error}")),
+        program::Failure::TooMuch => failed(format!("`{program}` printed more than a token")),
+        program::Failure::Unread(error) => failed(format!("`{program}` cannot be read: {error}")),
+    })?;
+    if !printed.status.success() {
+        return Err(failed(format!("`{program}` failed with {}", printed.status)));
     }
-    String::from_utf8(std::mem::take(&mut *printed))
+    String::from_utf8(std::mem::take(&mut *printed.stdout))
         .map(Zeroizing::new)
         .map_err(|_| failed(format!("`{program}` printed what is not UTF-8")))
 }

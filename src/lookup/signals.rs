@@ -18,7 +18,8 @@ pub(super) async fn held_back<T>(work: impl Future<Output = T>) -> (T, bool) {
     .await
 }
 
-/// What ends a read in the middle: one of the signals, where a login would be left behind; it is given back first.
+/// What ends a read in the middle: one of the signals, where a login or a program would be left behind; it is given back
+/// or ended first.
 pub(super) struct Interruption(pub(super) Vec<Signal>);
 
 impl Future for Interruption {

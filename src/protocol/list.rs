@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::{Config, ListKeys, Rule, Store};
 use crate::error::Error;
 use crate::lookup::Session;
-use crate::registry::{Asked, HUB};
-
-/// What docker asks for where it means Docker Hub.
-const HUB_URL: &str = "https://index.docker.io/v1/";
+use crate::registry::{Asked, HUB, HUB_URL};
 
 /// Users by what can be asked for; only a broken config is a failure.
 pub(super) fn list(session: &Session<'_>) -> Result<BTreeMap<String, String>, Error> {

@@ -5,6 +5,7 @@
 
 mod ecr;
 mod env;
+mod helper;
 mod secrets_manager;
 mod shape;
 mod vault;
@@ -31,6 +32,7 @@ const SOURCES: &[(&str, Parse)] = &[
     (secrets_manager::NAME, secrets_manager::parse),
     (ecr::NAME, ecr::parse),
     (env::NAME, env::parse),
+    (helper::NAME, helper::parse),
     (vault::NAME, vault::parse),
 ];
 
@@ -92,6 +94,11 @@ pub trait Source {
 
     /// Whether a fetch begins with a login that is to be given back.
     fn logs_in(&self) -> bool {
+        false
+    }
+
+    /// Whether a fetch runs a program, which a signal is to end too.
+    fn runs_a_program(&self) -> bool {
         false
     }
 

@@ -102,7 +102,8 @@ fn list_names_hosts_where_the_config_says_so() {
 fn one_that_has_none_fails_or_is_not_there_means_none() {
     for script in [
         "echo 'credentials not found in native keychain'; exit 1",
-        "echo 'pw-needle: the keychain is locked'; exit 1",
+        "echo 'the keychain is locked'; exit 1",
+        "echo '{\"Secret\":\"pw-needle\"}'; exit 1",
         "echo pw-needle",
         "[ \"$1\" = list ] || echo '{\"Username\": \"u\"}'",
         "head -c 3000000 /dev/zero",
@@ -120,9 +121,13 @@ fn one_that_has_none_fails_or_is_not_there_means_none() {
     let logged = user.script("echo quay.io | DOCKER_CREDENTIAL_LEASE_LOG=1 docker-credential-lease get");
     assert_eq!(logged.stdout, NONE);
     assert!(
-        logged.stderr.contains("there is no program `docker-credential-nobody-has-it` on PATH"),
+        logged.stderr.contains("docker-credential-nobody-has-it: there is no such program on PATH"),
         "{logged:?}"
     );
+    let user = with_pass("echo 'the keychain is locked'; exit 1");
+    let logged = user.script("echo quay.io | DOCKER_CREDENTIAL_LEASE_LOG=1 docker-credential-lease get");
+    assert!(logged.stderr.contains("docker-credential-pass: the keychain is locked"), "{logged:?}");
+    user.docker_config(&json!({"credsStore": "nobody-has-it"}));
     let text = user.file("bin/docker-credential-nobody-has-it", "#!/bin/sh\n");
     let logged = user.script("echo quay.io | DOCKER_CREDENTIAL_LEASE_LOG=1 docker-credential-lease get");
     assert!(text.exists() && logged.stderr.contains("cannot be started: Permission denied"), "{logged:?}");

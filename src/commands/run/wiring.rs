@@ -14,12 +14,13 @@ use super::user_folder;
 use crate::agent::place;
 use crate::config::{Config, Rule};
 use crate::environment::Environment;
+use crate::registry::HUB_URL;
 use crate::{fallback, file};
 
 /// The word by which configs name this helper.
 const NAME: &str = "lease";
 /// What Docker Hub is called by docker, and by those who leave the scheme out.
-const HUB_KEYS: [&str; 2] = ["https://index.docker.io/v1/", "index.docker.io"];
+const HUB_KEYS: [&str; 2] = [HUB_URL, "index.docker.io"];
 /// Where the system's C library looks without a PATH.
 const USUAL_PATH: &str = "/bin:/usr/bin";
 /// What is made inside `run` and must outlive it.
