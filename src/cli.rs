@@ -45,19 +45,22 @@ pub const VERSION: &str = concat!(
 /// The long help.
 pub const HELP: &str = "\
 docker-credential-lease gives docker a credential that it fetches at the moment of the pull,
-from the environment, AWS Secrets Manager, Vault or OpenBao, and keeps it in memory only.
+from the environment, a file, AWS Secrets Manager, Vault or OpenBao, or another helper, and keeps
+it in memory only.
 
 Usage: docker-credential-lease <store|get|erase|list|version>
 
   get      read a registry from stdin, answer its credential as JSON
            $ echo docker.io | docker-credential-lease get
-  store    read a credential as JSON from stdin; nothing is kept on disk: succeeds for what `get` would
-           give (for anything where the rule says store = \"ignore\"); an agent keeps what no rule is for
+  store    read a credential as JSON from stdin; it goes where the rule's source keeps it if the rule says
+           store = \"write\" (another helper: unless it says otherwise), else nothing is kept on disk: succeeds
+           for what `get` would give (for anything with store = \"ignore\"); an agent keeps what no rule is for
            $ docker login -u octocat ghcr.io
-  erase    read a registry from stdin; the agent forgets it and gives its lease back
+  erase    read a registry from stdin; the agent forgets it and gives its lease back, the source deletes it
+           if the rule says erase = \"delete\" (another helper: unless it says otherwise)
            $ docker logout ghcr.io
-  list     answer the registries that the config names without `*` and path, each with its user where
-           the config says it
+  list     answer the registries that the config names without `*` and path, and what writable sources
+           and other helpers hold, each with its user where nobody need be asked for it
            $ docker-credential-lease list
   version  print name and version (also --version, -v)
 

@@ -183,6 +183,7 @@ impl Reader<'_> {
             let pattern = Pattern::parse(name).map_err(|why| keys.error(&format!("is no pattern: {why}")))?;
             let setup = Setup {
                 pattern: &pattern,
+                any_host: keys.boolean("any-host")?.unwrap_or(false),
                 built_in: self.built_in,
                 folder: self.folder,
                 home,

@@ -3,6 +3,8 @@
 //! Judged are the opened file and the folders of each link and of the target, so that a swap between the look and
 //! the reading gains nothing.
 
+pub mod write;
+
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -43,9 +45,7 @@ pub enum FileError {
 pub fn read(path: &Path, owner: Owner, limit: u64) -> Result<Vec<u8>, FileError> {
     let (file, metadata) = open(path)?;
     judge(path, &metadata, owner)?;
-    for folder in folders(path)? {
-        judge_folder(&folder, owner)?;
-    }
+    judge_folders(path, owner)?;
     contents(file, limit)
 }
 
@@ -167,6 +167,14 @@ fn folders(path: &Path) -> Result<Vec<PathBuf>, FileError> {
         }
     }
     Ok(folders)
+}
+
+/// Judges the folders of each link and of the target, which need not be there.
+///
+/// # Errors
+/// As [`judge_folder`]; [`FileError::Missing`] where one of them is not there.
+pub fn judge_folders(path: &Path, owner: Owner) -> Result<(), FileError> {
+    folders(path)?.iter().try_for_each(|folder| judge_folder(folder, owner))
 }
 
 /// Judges a folder: whoever may write to it could replace what stands in it.

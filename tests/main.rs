@@ -17,6 +17,7 @@ mod config;
 mod ecr;
 mod env;
 mod failure;
+mod file;
 mod helper;
 mod identity;
 mod kept_apart;

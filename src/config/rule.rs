@@ -68,7 +68,6 @@ impl Rule {
         let store = [("ignore", Store::Ignore), ("refuse", Store::Refuse), ("write", Store::Write)];
         let store = keys.word("store", &store)?;
         let erase = keys.word("erase", &[("delete", Erase::Delete), ("forget", Erase::Forget)])?;
-        let any_host = keys.boolean("any-host")?.unwrap_or(false);
         let ttl = keys.duration("ttl")?;
         let source = source::parse(keys, setup)?;
         let (store, erase) = changes(keys, source.as_ref(), store, erase)?;
@@ -76,7 +75,7 @@ impl Rule {
         if source.needs_path() && pattern.is_wildcard() {
             return Err(keys.error("uses {path}, which only a pattern without `*` may do"));
         }
-        if !(any_host || pattern.pins_owner() || source.is_per_host()) {
+        if !(setup.any_host || pattern.pins_owner() || source.is_per_host()) {
             return Err(keys.error(
                 "would send one credential to every host that it matches: put {host} into the place of the password, \
                  narrow the pattern, or set any-host = true",

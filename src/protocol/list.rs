@@ -48,7 +48,7 @@ fn literal(config: &Config, session: &Session<'_>) -> BTreeMap<String, String> {
         if rule.source.needs_path() || !rule.source.is_listed(environment) {
             continue;
         }
-        let username = rule.source.stated_username(environment).unwrap_or_default();
+        let username = rule.source.listed_username(environment).unwrap_or_default();
         named.insert(Keys(config).of(&registry.host_and_port()), username);
     }
     named

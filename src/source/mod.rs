@@ -5,6 +5,7 @@
 
 mod ecr;
 mod env;
+mod file;
 mod helper;
 mod secrets_manager;
 mod shape;
@@ -32,6 +33,7 @@ const SOURCES: &[(&str, Parse)] = &[
     (secrets_manager::NAME, secrets_manager::parse),
     (ecr::NAME, ecr::parse),
     (env::NAME, env::parse),
+    (file::NAME, file::parse),
     (helper::NAME, helper::parse),
     (vault::NAME, vault::parse),
 ];
@@ -42,6 +44,8 @@ type Parse = fn(&Keys<'_>, &Setup<'_>) -> Read<Box<dyn Source>>;
 pub struct Setup<'c> {
     /// The registries that the rule is for.
     pub pattern: &'c Pattern,
+    /// Whether the rule may send one credential to hosts that its pattern does not pin down.
+    pub any_host: bool,
     /// Whether the rule is the built-in default, which nobody wrote.
     pub built_in: bool,
     /// The folder for relative files; `None` where there is none.
@@ -126,6 +130,11 @@ pub trait Source {
     /// The user name, where the rule states it and nobody has to be asked for it.
     fn stated_username(&self, _environment: &Environment) -> Option<String> {
         None
+    }
+
+    /// The same for `list`, which also reads it where it stands alone.
+    fn listed_username(&self, environment: &Environment) -> Option<String> {
+        self.stated_username(environment)
     }
 
     /// Whether `list` names the rule's registry.

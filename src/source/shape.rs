@@ -28,6 +28,11 @@ impl Fields {
         pick(object, self.password_key(), "password-key")
     }
 
+    /// Whether the secret's key is there, whatever stands at it.
+    pub(super) fn hold_password(&self, object: &Value) -> bool {
+        !matches!(self.password(object), Err(Problem { kind: Kind::Missing, .. }))
+    }
+
     /// Puts both into the object, or the secret alone; what else is in it stays.
     pub(super) fn put(
         &self,

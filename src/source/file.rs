@@ -1,0 +1,197 @@
+//! Credentials in files: JSON with user and password, docker's own `config.json`, or two plain files.
+
+mod json;
+mod place;
+mod plain;
+
+use std::path::{Path, PathBuf};
+
+use secrecy::zeroize::Zeroizing;
+
+use super::shape::Fields;
+use super::{Answer, Coming, Names, Setup, Source, Writable};
+use crate::ask::Ask;
+use crate::credential::Credential;
+use crate::deadline::Deadline;
+use crate::environment::Environment;
+use crate::error::{Kind, Problem};
+use crate::file::write::{self, Draft};
+use crate::file::{self, FileError, Owner};
+use crate::inputs::Inputs;
+use crate::keys::{Keys, Read};
+use crate::registry::Registry;
+use json::Json;
+use place::Place;
+use plain::{Plain, Username};
+
+/// Its word in the config.
+pub(super) const NAME: &str = "file";
+/// The largest file that is read, in bytes.
+const SIZE_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// How the files hold it.
+enum File {
+    Json(Json),
+    Plain(Plain),
+}
+
+/// Reads `path`, `username`, `username-file`, `password-file`, `username-key` and `password-key`.
+pub(super) fn parse(keys: &Keys<'_>, setup: &Setup<'_>) -> Read<Box<dyn Source>> {
+    let place = Place::parse(keys, "path", setup)?;
+    let username = keys.string("username")?;
+    let username_file = keys.path("username-file", setup.folder, setup.home)?;
+    let password_file = keys.path("password-file", setup.folder, setup.home)?;
+    let fields = Fields::parse(keys)?;
+    keys.finish()?;
+    keys.exclusive(&["path", "password-file"])?;
+    keys.exclusive(&["path", "username-file"])?;
+    keys.exclusive(&["username", "username-file"])?;
+    if let Some(place) = place {
+        return Ok(Box::new(File::Json(Json::new(place, username, fields, setup))));
+    }
+    let password = password_file
+        .ok_or_else(|| keys.error("needs the key `path`, or `password-file` for a plain file"))?;
+    for (key, is_there) in
+        [("username-key", fields.names_username()), ("password-key", fields.names_password())]
+    {
+        if is_there {
+            return Err(keys.mistake(key, "is for a JSON file, which `path` names"));
+        }
+    }
+    let username = username.map(Username::Literal).or(username_file.map(Username::File));
+    let username = username.ok_or_else(|| keys.error("needs the key `username` or `username-file`"))?;
+    Ok(Box::new(File::Plain(Plain { username, password })))
+}
+
+impl Source for File {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn place(&self, registry: &Registry) -> Option<String> {
+        match self {
+            Self::Json(json) => Some(json.place.fill(registry)?.display().to_string()),
+            Self::Plain(plain) => Some(plain.password.display().to_string()),
+        }
+    }
+
+    fn get<'a>(&'a self, ask: &'a Ask<'a>) -> Coming<'a, Answer> {
+        match self {
+            Self::Json(json) => Box::pin(std::future::ready(json.get(ask))),
+            Self::Plain(plain) => Box::pin(async { plain.get(ask.limits.answer).await.map(Some) }),
+        }
+    }
+
+    fn is_kept(&self) -> bool {
+        false
+    }
+
+    fn depends_on(&self, _: &Environment, _: &mut Inputs) {}
+
+    fn is_per_host(&self) -> bool {
+        match self {
+            Self::Json(json) => json.is_per_host(),
+            Self::Plain(_) => false,
+        }
+    }
+
+    fn needs_path(&self) -> bool {
+        matches!(self, Self::Json(json) if json.place.uses_path())
+    }
+
+    fn stated_username(&self, _: &Environment) -> Option<String> {
+        match self {
+            Self::Json(json) => json.username.clone(),
+            Self::Plain(plain) => plain.stated_username(),
+        }
+    }
+
+    fn listed_username(&self, environment: &Environment) -> Option<String> {
+        match self {
+            Self::Json(_) => self.stated_username(environment),
+            Self::Plain(plain) => plain.username().ok(),
+        }
+    }
+
+    fn writable(&self) -> Result<&dyn Writable, &'static str> {
+        Ok(self)
+    }
+}
+
+impl Writable for File {
+    fn store<'a>(&'a self, ask: &'a Ask<'a>, given: &'a Credential) -> Coming<'a, Result<(), Problem>> {
+        match self {
+            Self::Json(json) => Box::pin(json.store(ask, given)),
+            Self::Plain(plain) => Box::pin(plain.store(ask.limits.answer, given)),
+        }
+    }
+
+    fn erase<'a>(&'a self, ask: &'a Ask<'a>) -> Coming<'a, Result<(), Problem>> {
+        match self {
+            Self::Json(json) => Box::pin(json.erase(ask)),
+            Self::Plain(plain) => Box::pin(plain.erase(ask.limits.answer)),
+        }
+    }
+
+    fn list<'a>(&'a self, ask: &'a Ask<'a>, names: &'a Names) -> Coming<'a, Result<(), Problem>> {
+        match self {
+            Self::Json(json) => Box::pin(std::future::ready(json.list(ask, names))),
+            // It is one credential, whoever may have it.
+            Self::Plain(_) => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+}
+
+/// What stands in the file.
+fn read(path: &Path) -> Result<Zeroizing<String>, Problem> {
+    file::read_text(path, Owner::Anyone, SIZE_LIMIT).map(Zeroizing::new).map_err(unread)
+}
+
+fn unread(error: FileError) -> Problem {
+    match error {
+        FileError::Missing => Problem::new(Kind::Missing, "there is no such file")
+            .hint("have it written there, or correct the path in the rule"),
+        FileError::Unreadable(why) => Problem::new(Kind::Malformed, format!("it cannot be read: {why}"))
+            .hint("whoever runs docker must be able to read it"),
+        FileError::Unsafe { what, mend } => {
+            Problem::new(Kind::Untrusted, format!("{what}, so it is not read")).hint(mend)
+        }
+    }
+}
+
+/// The file that is to be changed, behind all links: whoever could turn one of them could have another file changed.
+fn judged(path: &Path) -> Result<PathBuf, Problem> {
+    match file::judge_folders(path, Owner::Anyone) {
+        Ok(()) | Err(FileError::Missing) => Ok(write::target(path)),
+        Err(FileError::Unsafe { what, mend }) => {
+            Err(Problem::new(Kind::Untrusted, format!("{what}, so nothing is changed there")).hint(mend))
+        }
+        Err(error) => Err(unread(error)),
+    }
+}
+
+/// The same for a file that is to be written; where its folder is not there, it is made.
+fn prepared(path: &Path) -> Result<PathBuf, Problem> {
+    let target = judged(path)?;
+    write::make_folder(write::folder(&target)).map_err(|error| unwritten(&error))?;
+    judged(path)
+}
+
+/// Writes all of the texts, or none.
+fn write_all(texts: &[(&Path, &[u8])]) -> Result<(), Problem> {
+    let drafts: Result<Vec<Draft>, _> =
+        texts.iter().map(|(target, text)| Draft::write(target, text)).collect();
+    drafts
+        .and_then(|drafts| drafts.into_iter().try_for_each(Draft::publish))
+        .map_err(|error| unwritten(&error))
+}
+
+fn unwritten(error: &std::io::Error) -> Problem {
+    Problem::new(Kind::Denied, format!("it cannot be written: {error}"))
+        .hint("whoever runs docker must be able to write to its folder")
+}
+
+fn held(until: Deadline) -> Problem {
+    Problem::new(Kind::Unavailable, format!("timed out after {until}: another program holds its folder"))
+        .hint("see which one with `fuser`, and try again")
+}

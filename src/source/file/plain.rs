@@ -1,0 +1,102 @@
+//! Plain: the secret alone in a file, the user name in the rule or in another file.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::super::shape;
+use super::{held, judged, prepared, read, unwritten, write_all};
+use crate::credential::Credential;
+use crate::deadline::Deadline;
+use crate::error::{Kind, Problem};
+use crate::file::write::{self, Hold};
+
+/// How often the two are read until they belong together.
+const TRIES: usize = 5;
+
+/// Two plain files, or one.
+pub(super) struct Plain {
+    pub(super) username: Username,
+    pub(super) password: PathBuf,
+}
+
+/// Where the user name comes from.
+pub(super) enum Username {
+    /// It has a file of its own.
+    File(PathBuf),
+    /// The rule says it.
+    Literal(String),
+}
+
+impl Plain {
+    pub(super) async fn get(&self, until: Deadline) -> Result<Credential, Problem> {
+        let target = write::target(&self.password);
+        let _hold = match self.username {
+            // Whoever writes two files must not be read in between.
+            Username::File(_) => Some(Hold::to_read(write::folder(&target), until).await.map_err(held)?),
+            Username::Literal(_) => None,
+        };
+        let mut username = self.username()?;
+        for _ in 0..TRIES {
+            let password = text(&self.password)?;
+            // Others change both without asking, as the kubelet does.
+            let now = self.username()?;
+            if now == username {
+                return Ok(Credential::new(username, SecretString::from(password)));
+            }
+            username = now;
+        }
+        Err(Problem::new(Kind::Unavailable, "its files change faster than they can be read")
+            .hint("try again"))
+    }
+
+    pub(super) fn stated_username(&self) -> Option<String> {
+        match &self.username {
+            Username::File(_) => None,
+            Username::Literal(username) => Some(username.clone()),
+        }
+    }
+
+    pub(super) fn username(&self) -> Result<String, Problem> {
+        match &self.username {
+            Username::File(path) => text(path).map_err(|problem| {
+                let cause = format!("the username-file {}: {}", path.display(), problem.cause);
+                Problem { cause, ..problem }
+            }),
+            Username::Literal(username) => Ok(username.clone()),
+        }
+    }
+
+    pub(super) async fn store(&self, until: Deadline, given: &Credential) -> Result<(), Problem> {
+        let secret = given.secret.expose_secret();
+        for (what, text) in [("secret", secret), ("user name", &given.username)] {
+            if text.is_empty() || text.ends_with(['\r', '\n']) {
+                let cause = format!("a {what} that is empty or ends a line cannot stand in a plain file");
+                return Err(Problem::new(Kind::Malformed, cause).hint("keep it in JSON: give path"));
+            }
+        }
+        let password = prepared(&self.password)?;
+        let _hold = Hold::to_write(write::folder(&password), until).await.map_err(held)?;
+        match &self.username {
+            Username::File(path) => {
+                let username = prepared(path)?;
+                write_all(&[(&username, given.username.as_bytes()), (&password, secret.as_bytes())])
+            }
+            Username::Literal(_) => write_all(&[(&password, secret.as_bytes())]),
+        }
+    }
+
+    pub(super) async fn erase(&self, until: Deadline) -> Result<(), Problem> {
+        let password = judged(&self.password)?;
+        let _hold = Hold::to_write(write::folder(&password), until).await.map_err(held)?;
+        write::remove(&password).map_err(|error| unwritten(&error))?;
+        match &self.username {
+            Username::File(path) => write::remove(&judged(path)?).map_err(|error| unwritten(&error)),
+            Username::Literal(_) => Ok(()),
+        }
+    }
+}
+
+fn text(path: &Path) -> Result<String, Problem> {
+    shape::plain(&read(path)?)
+}
