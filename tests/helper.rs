@@ -2,6 +2,7 @@
 
 mod circle;
 mod failing;
+mod real;
 mod store;
 
 use std::fs;

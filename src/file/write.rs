@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -42,7 +42,11 @@ impl Hold {
                 Ok(()) => return Ok(Self(Some(file))),
                 Err(Errno::INTR) => {}
                 Err(Errno::WOULDBLOCK) if until.is_over() => return Err(until),
-                Err(Errno::WOULDBLOCK) => tokio::time::sleep(AGAIN).await,
+                Err(Errno::WOULDBLOCK) => {
+                    // Whoever waits for us gives up at the same moment.
+                    let next = (Instant::now() + AGAIN).min(until.at());
+                    tokio::time::sleep_until(next.into()).await;
+                }
                 Err(_) => return Ok(Self(None)),
             }
         }

@@ -121,6 +121,8 @@ fn a_program_that_cannot_be_started_is_told() {
     let chain = Chain::new(KNOWS);
     let file = chain.helper.home().join("bin/docker-credential-pass");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    // This machine may have one.
+    let chain = chain.env("PATH", file.parent().unwrap().to_str().unwrap());
     chain
         .helper
         .get("ghcr.io")

@@ -106,6 +106,13 @@ fn its_refusal_is_told_and_never_the_secret() {
 #[test]
 fn an_erase_of_what_is_not_there_is_silent_and_any_other_failure_is_told() {
     Chain::new(HAS_NONE).helper.erase("ghcr.io").is_silent();
+    // As `pass` does.
+    let chain =
+        Chain::new(&format!("[ \"$1\" = erase ] && echo 'is not in the store' && exit 1\n{HAS_NONE}"));
+    chain.helper.erase("ghcr.io").is_silent();
+    chain.were_called(&["erase <ghcr.io>", "get <ghcr.io>"]);
+    let chain = Chain::new(&format!("[ \"$1\" = erase ] && echo 'is not yours' && exit 1\n{KNOWS}"));
+    chain.helper.erase("ghcr.io").fails_with(&["helper: docker-credential-pass: is not yours; hint: "]);
     Chain::new("echo 'it is locked'; exit 1").helper.erase("ghcr.io").is_line(
         "helper: docker-credential-pass: it is locked; hint: run `docker-credential-pass erase` by hand to see what it says",
     );
