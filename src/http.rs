@@ -28,6 +28,7 @@ use secrecy::zeroize::Zeroizing;
 use url::{Host, Url};
 
 use crate::deadline::Deadline;
+use crate::environment::Environment;
 use crate::error::{Kind, Problem};
 use cause::describe;
 use dns::Resolver;
@@ -72,6 +73,14 @@ pub struct Answer {
     pub body: Zeroizing<Vec<u8>>,
     /// The proxy that it came through, and that may have answered itself.
     pub proxy: Option<String>,
+}
+
+impl Settings {
+    /// As the environment has it, for a server that no connection's table is about.
+    pub fn from_environment(environment: &Environment, connect: Deadline) -> Self {
+        let proxies = Arc::new(Proxies::from_environment(environment));
+        Self { proxies, trust: Trust::system(environment), server_name: None, socket: None, connect }
+    }
 }
 
 impl Client {

@@ -1,4 +1,4 @@
-//! Identity tokens: what a CI job, a pod or a program shows to AWS or Vault in place of a secret.
+//! Identity tokens: what a CI job, a pod or a program shows to AWS, Vault or Docker Hub in place of a secret.
 
 mod circleci;
 mod github;
@@ -47,6 +47,8 @@ enum Origin {
 pub enum Verifier {
     /// AWS STS.
     Aws,
+    /// Docker Hub's token exchange.
+    DockerHub,
     /// Vault or OpenBao.
     Vault,
 }
@@ -62,6 +64,11 @@ const ISSUERS: [(&str, Issuer); 3] =
     [("circleci", Issuer::CircleCi), ("github", Issuer::GitHub), ("service-account", Issuer::ServiceAccount)];
 
 impl Token {
+    /// The one that GitHub makes for a job.
+    pub fn github() -> Self {
+        Self { origin: Origin::GitHub, audience: None }
+    }
+
     /// A pod's own token.
     pub fn service_account() -> Self {
         Self { origin: Origin::ServiceAccount, audience: None }
@@ -155,8 +162,7 @@ impl Token {
         let (token, name, remedy) = match &self.origin {
             Origin::CircleCi => return circleci::fetch(audience, ask).await,
             Origin::GitHub => {
-                let usual = (verifier == Verifier::Aws).then_some("sts.amazonaws.com");
-                let token = github::fetch(audience.or(usual), ask).await?;
+                let token = github::fetch(audience.or(verifier.usual_audience()), ask).await?;
                 (token, "the GitHub token".to_owned(), "check this machine's clock")
             }
             Origin::ServiceAccount => {
@@ -189,6 +195,17 @@ impl Token {
         match Claims::read(&token).and_then(|claims| claims.expired(SystemTime::now())) {
             Some(ago) => Err(missing(format!("{name} expired {ago} ago")).hint(remedy)),
             None => Ok(token),
+        }
+    }
+}
+
+impl Verifier {
+    /// Whom a token must be for that is made for it, where the config does not say.
+    fn usual_audience(self) -> Option<&'static str> {
+        match self {
+            Self::Aws => Some("sts.amazonaws.com"),
+            Self::DockerHub => Some("https://identity.docker.com"),
+            Self::Vault => None,
         }
     }
 }

@@ -8,7 +8,6 @@ mod value;
 
 use std::cell::RefCell;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::Value as Json;
 use toml::Spanned;
@@ -117,13 +116,6 @@ impl<'d> Keys<'d> {
                 Err(self.mistake(key, &format!("takes {}, not `{text}`", known.join(" or "))))
             }
         }
-    }
-
-    /// A span of time such as `10s`, `5m`, `1h30m` or `500ms`.
-    pub fn duration(&self, key: &'static str) -> Read<Option<Duration>> {
-        let Some(text) = self.string(key)? else { return Ok(None) };
-        let value = duration::parse(&text);
-        value.map(Some).ok_or_else(|| self.mistake(key, &format!("is no time such as 10s or 5m: `{text}`")))
     }
 
     /// Text with `{host}` and `{path}` in it.

@@ -14,6 +14,7 @@ mod support;
 mod agent;
 mod aws;
 mod config;
+mod docker_hub_oidc;
 mod ecr;
 mod env;
 mod failure;

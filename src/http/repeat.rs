@@ -18,6 +18,8 @@ const ROUNDED: Duration = Duration::from_secs(1);
 pub enum Repeat {
     /// A connection that broke, or a server that is busy, standing by or starting: a read does no harm twice.
     Read,
+    /// A connection that never stood, or a server that was asked too often: it has made nothing yet.
+    Unmade,
     /// Only a connection that never stood, since a login counts its tries and a mint makes something.
     Unsent,
 }
@@ -35,13 +37,19 @@ impl Client {
     ) -> Result<Answer, Problem> {
         let first = self.attempt(request.clone(), until).await;
         let pause = match &first {
-            Ok(answer) => (repeat == Repeat::Read).then(|| pause(answer)).flatten(),
+            Ok(answer) => match repeat {
+                Repeat::Read => pause(answer),
+                Repeat::Unmade => pause(answer).filter(|_| answer.status == 429),
+                Repeat::Unsent => None,
+            },
             Err(failed) => {
                 let again = failed.unsent || repeat == Repeat::Read;
                 (again && failed.problem.kind == Kind::Unavailable).then_some(PAUSE)
             }
         };
-        match pause.filter(|pause| *pause < until.left()) {
+        // What has been sent may be waited for longer than the look-up; waiting to send it may not.
+        let left = until.left().min(self.settings.connect.left());
+        match pause.filter(|pause| *pause < left) {
             Some(pause) => {
                 tokio::time::sleep(pause).await;
                 self.send(request, until).await

@@ -1,8 +1,6 @@
 //! GitHub Actions: a token is made for each request
 //! (<https://docs.github.com/en/actions/reference/security/oidc#methods-for-requesting-the-oidc-token>).
 
-use std::sync::Arc;
-
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use secrecy::zeroize::Zeroizing;
@@ -12,7 +10,7 @@ use url::Url;
 use super::missing;
 use crate::ask::Ask;
 use crate::error::{Kind, Problem};
-use crate::http::{Client, Proxies, Repeat, Settings, Trust, judge_scheme};
+use crate::http::{Client, Repeat, Settings, judge_scheme};
 
 const URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
 const TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
@@ -49,13 +47,7 @@ pub(super) async fn fetch(audience: Option<&str>, ask: &Ask<'_>) -> Result<Zeroi
     })?;
     bearer.set_sensitive(true);
     request.headers_mut().insert(AUTHORIZATION, bearer);
-    let settings = Settings {
-        proxies: Arc::new(Proxies::from_environment(environment)),
-        trust: Trust::system(environment),
-        server_name: None,
-        socket: None,
-        connect: ask.limits.connect,
-    };
+    let settings = Settings::from_environment(environment, ask.limits.connect);
     let client = Client::new(settings, url.scheme() == "https")?;
     let answer = client.send_again(request, ask.limits.connect, Repeat::Read).await.map_err(named)?;
     let refused = |cause: String, hint: &str| {

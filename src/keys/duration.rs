@@ -1,9 +1,38 @@
 //! Duration: spans of time as the config writes them.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::value::to_json;
+use super::{Keys, Read};
+
+impl Keys<'_> {
+    /// A span of time such as `10s`, `5m`, `1h30m` or `500ms`.
+    pub fn duration(&self, key: &'static str) -> Read<Option<Duration>> {
+        let Some(text) = self.string(key)? else { return Ok(None) };
+        let value = parse(&text);
+        value.map(Some).ok_or_else(|| self.mistake(key, &format!("is no time such as 10s or 5m: `{text}`")))
+    }
+
+    /// A whole number of seconds within a range, for what others measure so.
+    pub fn seconds(&self, key: &'static str, range: RangeInclusive<u64>) -> Read<Option<Duration>> {
+        let Some(value) = self.value(key).map(Spanned::get_ref) else { return Ok(None) };
+        let (least, most) = (range.start(), range.end());
+        let wanted = format!("a whole number of seconds from {least} to {most}");
+        let DeValue::Integer(_) = value else { return Err(self.wrong_type(key, &wanted, value)) };
+        let seconds =
+            to_json(value).and_then(|number| number.as_u64()).filter(|number| range.contains(number));
+        seconds
+            .map(|seconds| Some(Duration::from_secs(seconds)))
+            .ok_or_else(|| self.mistake(key, &format!("takes {wanted}")))
+    }
+}
+
 /// Reads `10s`, `5m`, `1h30m` or `500ms`; a number without a unit says nothing.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+fn parse(text: &str) -> Option<Duration> {
     let (mut total, mut rest) = (Duration::ZERO, text);
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;

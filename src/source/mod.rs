@@ -3,6 +3,7 @@
 //! A source reads its own keys of a rule and answers look-ups. It knows neither the config file nor the protocol, and
 //! no other source. A new one is a file in `source/` and a line in the table `SOURCES`.
 
+mod docker_hub_oidc;
 mod ecr;
 mod env;
 mod file;
@@ -31,6 +32,7 @@ use crate::registry::{Pattern, Registry};
 /// Every source: its word in the config, and what reads its rules.
 const SOURCES: &[(&str, Parse)] = &[
     (secrets_manager::NAME, secrets_manager::parse),
+    (docker_hub_oidc::NAME, docker_hub_oidc::parse),
     (ecr::NAME, ecr::parse),
     (env::NAME, env::parse),
     (file::NAME, file::parse),
