@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use crate::deadline::Limits;
 use crate::environment::Environment;
+use crate::pod::Pod;
 use crate::registry::Registry;
 
 /// What a client asks for.
@@ -15,6 +16,8 @@ pub struct Question<'a> {
     pub registry: &'a Registry,
     /// The client's own words for it.
     pub asked: &'a str,
+    /// For which pod, where the kubelet asks.
+    pub pod: Option<&'a Pod>,
 }
 
 /// One look-up.
@@ -23,6 +26,8 @@ pub struct Ask<'a> {
     pub registry: &'a Registry,
     /// The same in the client's own words, for whoever keeps it under them.
     pub asked: &'a str,
+    /// For which pod, where the kubelet asks.
+    pub pod: Option<&'a Pod>,
     /// Where variables come from.
     pub environment: &'a Environment,
     /// When the answer must be there.
@@ -32,11 +37,18 @@ pub struct Ask<'a> {
 
 type Work = Pin<Box<dyn Future<Output = ()>>>;
 
+impl<'a> Question<'a> {
+    /// What any client but the kubelet asks.
+    pub fn new(registry: &'a Registry, asked: &'a str) -> Self {
+        Self { registry, asked, pod: None }
+    }
+}
+
 impl<'a> Ask<'a> {
     /// A look-up for which nothing has been done yet.
     pub fn new(question: Question<'a>, environment: &'a Environment, limits: Limits) -> Self {
-        let Question { registry, asked } = question;
-        Self { registry, asked, environment, limits, afterwards: RefCell::default() }
+        let Question { registry, asked, pod } = question;
+        Self { registry, asked, pod, environment, limits, afterwards: RefCell::default() }
     }
 
     /// Leaves something to be done when the look-up has ended, also where it was given up: a login is given back.

@@ -20,7 +20,7 @@ const TOKEN_USER: &str = "<token>";
 const LOGIN: [&str; 4] = ["auth", "username", "password", "identitytoken"];
 
 /// The login under the very name that was asked, else under another spelling of it.
-pub fn find(config: &Value, Question { registry, asked }: Question<'_>) -> Option<Credential> {
+pub fn find(config: &Value, Question { registry, asked, .. }: Question<'_>) -> Option<Credential> {
     let verbatim = entries(config).find(|(key, _)| *key == asked).and_then(|(_, entry)| login(entry));
     // One with a path is for what is below it, as a rule's would be; the longest is meant.
     let fits = |key: &str| Pattern::parse(key).ok().filter(|own| !own.is_wildcard() && own.matches(registry));
@@ -141,7 +141,7 @@ mod tests {
 
     fn found(config: &Value, asked: &str) -> Option<(String, String)> {
         let registry = Registry::parse(asked)?;
-        let credential = find(config, Question { registry: &registry, asked })?;
+        let credential = find(config, Question::new(&registry, asked))?;
         Some((credential.username, credential.secret.expose_secret().to_owned()))
     }
 

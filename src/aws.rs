@@ -32,6 +32,7 @@ use crate::identity::{self, Verifier};
 use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
 use crate::log;
+use crate::pod::Annotated;
 
 /// The variables that name files which the SDK reads.
 const FILE_VARIABLES: [&str; 6] = [
@@ -42,15 +43,13 @@ const FILE_VARIABLES: [&str; 6] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "SSL_CERT_FILE",
 ];
-/// The role of a job or pod that comes with an identity token.
-const ROLE_VARIABLE: &str = "AWS_ROLE_ARN";
 
 /// One `[aws.NAME]` table.
 pub struct Connection {
     /// The table itself.
     stated: String,
     login: Login,
-    roles: Vec<String>,
+    roles: Vec<Annotated>,
     external_id: Option<String>,
     session_name: Option<String>,
     region: Option<String>,
@@ -92,7 +91,7 @@ impl Connection {
         let token = identity::Token::parse(keys, "web-identity", folder, home)?;
         let connection = Self {
             stated: keys.whole(),
-            roles: keys.strings("role-arn")?.unwrap_or_default(),
+            roles: keys.all_annotated("role-arn")?.unwrap_or_default(),
             external_id: keys.string("external-id")?,
             session_name: keys.string("session-name")?,
             region: keys.string("region")?,
@@ -116,7 +115,9 @@ impl Connection {
 
     /// Refuses what would never be sent, or could not be.
     fn judge(&self, keys: &Keys<'_>) -> Read<()> {
-        if !self.roles.iter().all(|role| is_role(role)) {
+        let as_pod = matches!(&self.login, Login::WebIdentity(token) if token.is_service_account());
+        keys.may_be_annotated("role-arn", &self.roles, as_pod)?;
+        if !self.roles.iter().all(|role| role.literal().is_none_or(role::is_arn)) {
             return Err(keys.mistake("role-arn", "takes ARNs such as arn:aws:iam::111122223333:role/pull"));
         }
         let by_token = matches!(self.login, Login::WebIdentity(_));
@@ -179,13 +180,14 @@ impl Connection {
     /// # Errors
     /// No region, no credentials, a refused role, or a CA that cannot be read.
     pub async fn open(&self, ask: &Ask<'_>, fallback_region: Option<&str>) -> Result<Session, Problem> {
+        let stated = self.roles(ask)?;
         let http = self.http(ask);
         let region = self.region(ask.environment, fallback_region).await?;
         let client = http.clone();
         let config = |http, region| self.config(http, region);
         let (config, mut held, roles) = match &self.login {
             Login::WebIdentity(token) => {
-                let (role, roles) = self.first_role(ask.environment)?;
+                let (role, roles) = role::first(&stated, ask.environment)?;
                 let token = token.fetch(ask, Verifier::Aws).await?;
                 let config = config(http, region).await;
                 let name = self.session_name(ask);
@@ -194,7 +196,7 @@ impl Connection {
             }
             _ => {
                 let held = self.credentials(ask.environment, &region, &http).await?;
-                (config(http, region).await, held, self.roles.as_slice())
+                (config(http, region).await, held, stated.as_slice())
             }
         };
         for role in roles {
@@ -207,16 +209,17 @@ impl Connection {
         Ok(Session { config, credentials: held.credentials, who: held.who, http: client })
     }
 
-    /// The role that the identity token is for, and those after it.
-    fn first_role(&self, environment: &Environment) -> Result<(String, &[String]), Problem> {
-        if let Some((first, others)) = self.roles.split_first() {
-            return Ok((first.clone(), others));
-        }
-        let role = environment.get(ROLE_VARIABLE).ok_or_else(|| {
-            Problem::new(Kind::Malformed, "no role for the web identity")
-                .hint(format!("set role-arn in the connection's table, or {ROLE_VARIABLE}"))
-        })?;
-        Ok((role, &[]))
+    /// The roles that the table states, a pod's annotations filled in.
+    fn roles(&self, ask: &Ask<'_>) -> Result<Vec<String>, Problem> {
+        let filled = |role: &Annotated| {
+            let role = role.fill("role-arn", ask.pod)?;
+            // Whoever chose the annotation could put anything there: it is not repeated.
+            role::is_arn(&role).then_some(role).ok_or_else(|| {
+                Problem::new(Kind::Denied, "role-arn is no role's ARN with the pod's annotations filled in")
+                    .hint("have the annotation make an ARN such as arn:aws:iam::111122223333:role/pull")
+            })
+        };
+        self.roles.iter().map(filled).collect()
     }
 
     fn session_name(&self, ask: &Ask<'_>) -> String {
@@ -258,10 +261,4 @@ impl Connection {
         let limits = Limits { answer: ask.limits.connect, ..ask.limits };
         SdkClient::new(proxies, trust, limits, self.allow_http)
     }
-}
-
-/// Whether it is a role's ARN; a blank at its end would only be told by AWS, and in other words.
-fn is_role(arn: &str) -> bool {
-    let name = arn.split_once(":role/").map_or("", |(_, name)| name);
-    arn.starts_with("arn:") && !name.is_empty() && arn.bytes().all(|c| c.is_ascii_graphic())
 }

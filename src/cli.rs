@@ -14,6 +14,10 @@ pub enum Command {
     AgentUsage(String),
     /// The long help.
     Help,
+    /// The kubelet asks for the credential of an image.
+    Kubelet,
+    /// Words after `kubelet`, which takes none, and why that is so.
+    KubeletUsage(String),
     /// One of the protocol's verbs.
     Protocol(Verb),
     /// A line that cannot be taken, and why; empty where nothing was said.
@@ -25,6 +29,10 @@ pub enum Command {
     /// Name, package and version.
     Version,
 }
+
+/// What to do where there are words after `kubelet`.
+pub const KUBELET_USAGE: &str =
+    "Usage: docker-credential-lease kubelet, with a CredentialProviderRequest on stdin";
 
 /// What to do where the words after `run` cannot be taken.
 pub const RUN_USAGE: &str = "Usage: docker-credential-lease run -- COMMAND [ARGUMENT…]";
@@ -72,6 +80,9 @@ Usage: docker-credential-lease <store|get|erase|list|version>
   run      run a command with an agent and a Docker config of its own; everything is given back at its end
            $ docker-credential-lease run -- docker compose pull
 
+  kubelet  answer the kubelet's CredentialProviderRequest, as its image credential provider
+           $ docker-credential-lease kubelet < request.json
+
 Name it for docker in ~/.docker/config.json:     { \"credsStore\": \"lease\" }
 Name it for podman, skopeo and buildah in auth.json: { \"credHelpers\": { \"docker.io\": \"lease\" } }
 
@@ -86,6 +97,7 @@ pub fn parse(arguments: &[OsString]) -> Command {
     let text: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     match text.split_first() {
         Some((first, words)) if first == "agent" => return agent(words),
+        Some((first, words)) if first == "kubelet" => return kubelet(words),
         // Its words go on as they are, in whatever encoding.
         Some((first, words)) if first == "run" => return run(words, &arguments[1..]),
         _ => {}
@@ -109,6 +121,14 @@ fn run(text: &[String], words: &[OsString]) -> Command {
         [program, ..] if !program.starts_with('-') => Command::Run(words.to_vec()),
         [] | [_] => Command::RunUsage("run needs a command".to_owned()),
         _ => Command::RunUsage(format!("cannot take: run {}", text.join(" "))),
+    }
+}
+
+fn kubelet(words: &[String]) -> Command {
+    match words {
+        [] => Command::Kubelet,
+        [help] if matches!(help.as_str(), "--help" | "-h") => Command::Help,
+        _ => Command::KubeletUsage(format!("cannot take: kubelet {}", words.join(" "))),
     }
 }
 

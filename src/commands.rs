@@ -1,9 +1,11 @@
 //! Commands: what is started by a word that is not the protocol's; each says what to print and how it ends.
 
 mod agent;
+mod kubelet;
 mod run;
 
 pub use agent::{Word, run as agent};
+pub use kubelet::run as kubelet;
 pub use run::run;
 
 pub use crate::agent::life::Kind;

@@ -74,6 +74,11 @@ impl Token {
         Self { origin: Origin::ServiceAccount, audience: None }
     }
 
+    /// Whether it is a pod's own.
+    pub fn is_service_account(&self) -> bool {
+        matches!(self.origin, Origin::ServiceAccount)
+    }
+
     /// Reads an issuer's word, or a table with `from` (and `audience`), `env`, `file` or `command`.
     ///
     /// # Errors
@@ -141,6 +146,8 @@ impl Token {
             }
             Origin::File(path) => inputs.file(path),
             Origin::GitHub => inputs.beginning_with(environment, "ACTIONS_ID_TOKEN_REQUEST_"),
+            // Pods never share what one of them was given.
+            Origin::ServiceAccount if inputs.pod() => {}
             Origin::ServiceAccount => {
                 inputs.variables(environment, [AWS_TOKEN_FILE]);
                 let stated = environment.path(AWS_TOKEN_FILE);
@@ -164,6 +171,15 @@ impl Token {
             Origin::GitHub => {
                 let token = github::fetch(audience.or(verifier.usual_audience()), ask).await?;
                 (token, "the GitHub token".to_owned(), "check this machine's clock")
+            }
+            Origin::ServiceAccount if ask.pod.is_some() => {
+                let token = ask.pod.and_then(|pod| pod.token.as_ref()).ok_or_else(|| {
+                    missing("the kubelet sent no service account token".to_owned()).hint(
+                        "set tokenAttributes for this provider in the kubelet's config; static pods have none",
+                    )
+                })?;
+                let token = Zeroizing::new(token.expose_secret().to_owned());
+                (token, "the token that the kubelet sent".to_owned(), "check this machine's clock")
             }
             Origin::ServiceAccount => {
                 let stated = ask.environment.path(AWS_TOKEN_FILE).filter(|_| verifier == Verifier::Aws);

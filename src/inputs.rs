@@ -5,20 +5,42 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use crate::environment::Environment;
+use crate::pod::Pod;
 
 /// What is known of them so far.
 #[derive(Clone)]
 pub struct Inputs {
     digest: Sha256,
+    /// The digest of the pod that is asked for.
+    pod: Option<String>,
 }
 
 impl Inputs {
     /// Nothing yet.
     pub fn new() -> Self {
-        Self { digest: Sha256::new() }
+        Self { digest: Sha256::new(), pod: None }
+    }
+
+    /// Nothing yet of a look-up for this pod.
+    pub fn for_pod(pod: Option<&Pod>) -> Self {
+        let told = pod.map(|Pod { token, annotations }| {
+            let mut told = Self::new();
+            told.text(token.as_ref().map_or("", |token| token.expose_secret()));
+            annotations.iter().flat_map(|(name, value)| [name, value]).for_each(|text| told.text(text));
+            told.finish()
+        });
+        Self { pod: told, ..Self::new() }
+    }
+
+    /// The pod, by what the kubelet tells of its service account; false where nobody asks for one.
+    pub fn pod(&mut self) -> bool {
+        let Some(pod) = self.pod.clone() else { return false };
+        self.text(&pod);
+        true
     }
 
     /// A text, such as a table of the config; each with its length, so that two never read as one.

@@ -3,6 +3,7 @@
 //! A reader asks for each key that it knows, then calls [`Keys::finish`]: what was never asked for is a mistake that
 //! names the nearest known key. So the list of known keys is the code that reads them.
 
+mod annotated;
 mod duration;
 mod value;
 
@@ -56,8 +57,7 @@ impl<'d> Keys<'d> {
         self.value(key).is_some()
     }
 
-    /// A string that is not empty.
-    pub fn string(&self, key: &'static str) -> Read<Option<String>> {
+    fn text(&self, key: &'static str) -> Read<Option<String>> {
         match self.value(key).map(Spanned::get_ref) {
             None => Ok(None),
             Some(DeValue::String(text)) if text.is_empty() => Err(self.mistake(key, "is empty")),
@@ -66,8 +66,7 @@ impl<'d> Keys<'d> {
         }
     }
 
-    /// A string, or an array of them; none of them is empty.
-    pub fn strings(&self, key: &'static str) -> Read<Option<Vec<String>>> {
+    fn texts(&self, key: &'static str) -> Read<Option<Vec<String>>> {
         let wanted = "a string or an array of strings";
         match self.value(key).map(Spanned::get_ref) {
             Some(DeValue::Array(items)) if items.is_empty() => Err(self.mistake(key, "is empty")),
@@ -83,7 +82,7 @@ impl<'d> Keys<'d> {
                 };
                 items.iter().map(text).collect::<Read<_>>().map(Some)
             }
-            None | Some(DeValue::String(_)) => Ok(self.string(key)?.map(|text| vec![text])),
+            None | Some(DeValue::String(_)) => Ok(self.text(key)?.map(|text| vec![text])),
             Some(other) => Err(self.wrong_type(key, wanted, other)),
         }
     }

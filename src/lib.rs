@@ -9,7 +9,7 @@
 //! - [`config`]: the TOML text, checked. [`source`]: the places that give credentials, one file each.
 //! - [`aws`], [`vault`]: the two connections. [`http`]: the one TLS stack. [`helper`]: another credential helper.
 //!   [`program`]: another program at all. [`auths`]: the logins in a `config.json` of docker.
-//! - [`ask`]: one look-up. [`registry`], [`credential`], [`error`]: the words of all of them. [`deadline`], [`runtime`],
+//! - [`ask`]: one look-up, [`pod`]: for whom. [`registry`], [`credential`], [`error`]: the words of all of them. [`deadline`], [`runtime`],
 //!   [`keys`], [`file`](mod@file), [`environment`], [`log`]: how they wait, what they read and where they tell.
 
 mod agent;
@@ -32,6 +32,7 @@ pub mod inputs;
 pub mod keys;
 pub mod log;
 pub mod lookup;
+pub mod pod;
 pub mod program;
 pub mod protocol;
 pub mod registry;

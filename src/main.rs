@@ -8,7 +8,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{self, ExitCode};
 use std::time::{Duration, Instant};
 
-use docker_credential_lease::cli::{self, AGENT_USAGE, Command, HELP, RUN_USAGE, USAGE, VERSION};
+use docker_credential_lease::cli::{
+    self, AGENT_USAGE, Command, HELP, KUBELET_USAGE, RUN_USAGE, USAGE, VERSION,
+};
 use docker_credential_lease::commands::{self, Outcome};
 use docker_credential_lease::environment::{self, Environment};
 use docker_credential_lease::error::{one_line, shorten};
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         }
         Command::RunUsage(why) => misused(&why, RUN_USAGE),
         Command::Help => say(HELP, true),
+        Command::Kubelet => kubelet(&environment, started),
+        Command::KubeletUsage(why) => misused(&why, KUBELET_USAGE),
         Command::Protocol(verb) => serve(verb, &environment, started),
         Command::Usage(why) if why.is_empty() => say(&format!("{USAGE}\n"), false),
         Command::Usage(why) => say(&format!("{}\n{USAGE}\n", shorten(&one_line(&why), 200)), false),
@@ -58,6 +62,19 @@ fn serve(verb: Verb, environment: &Environment, started: Instant) -> ExitCode {
         Err(error) => {
             log::event(|| error.to_string());
             write(&error.line());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn kubelet(environment: &Environment, started: Instant) -> ExitCode {
+    without_empty_variables();
+    let session = Session::open(environment, started);
+    match commands::kubelet(&mut Stdin, &mut io::stdout().lock(), &session) {
+        Ok(written) => code(written.is_ok()),
+        Err(error) => {
+            // Nobody is left to be told that stderr is gone.
+            let _ = write!(io::stderr(), "docker-credential-lease: {}", error.line());
             ExitCode::FAILURE
         }
     }

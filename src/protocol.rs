@@ -99,11 +99,11 @@ fn get(asked: &str, output: &mut dyn Write, session: &Session<'_>) -> Result<io:
         Asked::HubSubKey => {
             let hub = Registry::hub();
             let rule = hub_rule(&hub, session).ok_or(Error::NotFound)?;
-            let fetched = session.fetch(rule, Question { registry: &hub, asked });
+            let fetched = session.fetch(rule, Question::new(&hub, asked));
             fetched.map_err(|error| resolve::soften(rule, error))?
         }
         Asked::NoRegistry => return Err(Error::NotFound),
-        Asked::Registry(registry) => found(Question { registry: &registry, asked }, session)?,
+        Asked::Registry(registry) => found(Question::new(&registry, asked), session)?,
     };
     let written = write_found(output, asked, &credential);
     if let (Err(_), Some(lease)) = (&written, &credential.lease) {
@@ -138,7 +138,7 @@ fn write_found(output: &mut dyn Write, asked: &str, credential: &Credential) -> 
 }
 
 /// One line of JSON, wiped when it is written.
-fn write_line(output: &mut dyn Write, answer: &impl Serialize) -> io::Result<()> {
+pub(crate) fn write_line(output: &mut dyn Write, answer: &impl Serialize) -> io::Result<()> {
     let mut line = Zeroizing::new(serde_json::to_vec(answer)?);
     line.push(b'\n');
     output.write_all(&line)?;
@@ -152,13 +152,13 @@ fn erase(asked: &str, session: &Session<'_>) -> Result<(), Error> {
         Asked::HubSubKey => {
             let hub = Registry::hub();
             match hub_rule(&hub, session).filter(deletes) {
-                Some(rule) => session.delete(rule, Question { registry: &hub, asked }),
+                Some(rule) => session.delete(rule, Question::new(&hub, asked)),
                 None => Ok(()),
             }
         }
         Asked::NoRegistry => Ok(()),
         Asked::Registry(registry) => match rule_for(&registry, session)?.filter(deletes) {
-            Some(rule) => session.delete(rule, Question { registry: &registry, asked }),
+            Some(rule) => session.delete(rule, Question::new(&registry, asked)),
             None => {
                 session.forget(&registry);
                 Ok(())
@@ -199,7 +199,11 @@ fn judged_url(text: &str) -> Result<&str, Error> {
     Ok(url)
 }
 
-fn text(
+/// What stands on the input.
+///
+/// # Errors
+/// It is too long, too late or not UTF-8.
+pub(crate) fn text(
     input: &mut dyn Input,
     limit: usize,
     too_long: &str,

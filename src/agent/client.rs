@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::geteuid;
 use secrecy::zeroize::Zeroizing;
@@ -33,7 +33,7 @@ pub(crate) enum Turn {
     /// It is this one's to fetch.
     Fetch,
     /// It was fetched before.
-    Kept(Login),
+    Kept(Given),
     /// It could not be fetched a moment ago.
     Failed(Failed),
     /// Somebody is still fetching it.
@@ -55,6 +55,15 @@ pub(crate) fn connect_or_start(environment: &Environment, autostart: bool) -> Re
         return Ok(None);
     }
     Client::connect(environment)
+}
+
+/// What the agent gives out.
+pub(crate) struct Given {
+    pub(crate) login: Login,
+    /// When it ends, where anybody said.
+    pub(crate) expires: Option<SystemTime>,
+    /// Whether the agent gives it back when it leaves.
+    pub(crate) leased: bool,
 }
 
 impl Client {
@@ -125,7 +134,9 @@ impl Client {
             };
         }
         match told {
-            Told { kept: Some(login), .. } => Some(Turn::Kept(login)),
+            Told { kept: Some(login), expires, leased, .. } => {
+                Some(Turn::Kept(Given { login, expires, leased }))
+            }
             Told { failed: Some(failed), .. } => Some(Turn::Failed(failed)),
             Told { fetch: true, .. } => Some(Turn::Fetch),
             _ => None,

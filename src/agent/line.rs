@@ -66,6 +66,12 @@ pub(crate) struct Told {
     pub(crate) v: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kept: Option<Login>,
+    /// When what is kept ends, where anybody said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expires: Option<SystemTime>,
+    /// Whether the agent gives it back when it leaves.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) leased: bool,
     /// What it ended in a moment ago.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failed: Option<Failed>,
@@ -135,6 +141,19 @@ pub(crate) struct Brought {
     /// How long it is kept at most.
     pub(crate) cap: Option<Duration>,
     pub(crate) lease: Option<Leased>,
+}
+
+impl Brought {
+    /// Whether it has a lease that is for the agent to give back.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.holder.is_some())
+    }
+
+    /// When it ends as it is brought, where anybody said.
+    pub(crate) fn ends(&self) -> Option<SystemTime> {
+        let leased = self.lease.as_ref().and_then(|lease| SystemTime::now().checked_add(lease.duration));
+        self.expires.into_iter().chain(leased).min()
+    }
 }
 
 /// A lease, as [`crate::credential::Lease`] has it.

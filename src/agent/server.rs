@@ -294,7 +294,8 @@ fn answer(turn: Turn) -> Told {
         Turn::Kept(kept) => {
             let (username, secret) = (kept.brought.username.clone(), kept.brought.secret.clone());
             let registry = kept.about.registry.clone();
-            Told { kept: Some(Login { registry, username, secret }), ..Told::default() }
+            let (expires, leased) = (kept.ends(), kept.brought.is_ours());
+            Told { kept: Some(Login { registry, username, secret }), expires, leased, ..Told::default() }
         }
     }
 }

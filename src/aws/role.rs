@@ -8,12 +8,37 @@ use aws_sdk_sts::types::{AssumedRoleUser, Credentials as Issued};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Call, refusal};
+use crate::environment::Environment;
 use crate::error::{Kind, Problem};
+
+/// The role of a job or pod that comes with an identity token.
+const VARIABLE: &str = "AWS_ROLE_ARN";
 
 /// Credentials, with whose they are in words.
 pub(super) struct Held {
     pub(super) credentials: Credentials,
     pub(super) who: String,
+}
+
+/// The role that the identity token is for, and those after it.
+pub(super) fn first<'r>(
+    roles: &'r [String],
+    environment: &Environment,
+) -> Result<(String, &'r [String]), Problem> {
+    if let Some((first, others)) = roles.split_first() {
+        return Ok((first.clone(), others));
+    }
+    let role = environment.get(VARIABLE).ok_or_else(|| {
+        Problem::new(Kind::Malformed, "no role for the web identity")
+            .hint(format!("set role-arn in the connection's table, or {VARIABLE}"))
+    })?;
+    Ok((role, &[]))
+}
+
+/// Whether it is a role's ARN; a blank at its end would only be told by AWS, and in other words.
+pub(super) fn is_arn(arn: &str) -> bool {
+    let name = arn.split_once(":role/").map_or("", |(_, name)| name);
+    arn.starts_with("arn:") && !name.is_empty() && arn.bytes().all(|c| c.is_ascii_graphic())
 }
 
 /// Assumes the role by an identity token; nobody else's credentials are needed.

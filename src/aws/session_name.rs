@@ -64,7 +64,7 @@ mod tests {
         let Asked::Registry(registry) = Asked::parse(registry) else { panic!("{registry} is none") };
         let registry: Registry = registry;
         let limit = Deadline::new(Instant::now(), Duration::from_secs(1));
-        let question = Question { registry: &registry, asked: "" };
+        let question = Question::new(&registry, "");
         usual(&Ask::new(question, &environment, Limits { connect: limit, answer: limit }))
     }
 

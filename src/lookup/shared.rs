@@ -1,9 +1,9 @@
 //! Shared: a look-up through the agent. This process fetches, if it is the one; the agent only keeps.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{AGENT_LIMIT, Session, block_on};
-use crate::agent::client::{Client, Turn};
+use crate::agent::client::{Client, Given, Turn};
 use crate::agent::line::{About, Brought, Failed, Leased, Want};
 use crate::ask::Question;
 use crate::config::{Agent, Rule};
@@ -11,13 +11,12 @@ use crate::credential::Credential;
 use crate::deadline::Deadline;
 use crate::error::{Error, Failure, Kind, Problem};
 use crate::inputs::Inputs;
-use crate::registry::Registry;
 use crate::{agent, log, vault};
 
 impl Session<'_> {
     /// What to ask the agent.
-    fn want(&self, rule: &Rule, registry: &Registry) -> Want {
-        let mut inputs = Inputs::new();
+    fn want(&self, rule: &Rule, Question { registry, pod, .. }: Question<'_>) -> Want {
+        let mut inputs = Inputs::for_pod(pod);
         let (source, place) = (rule.source.name(), rule.source.place(registry).unwrap_or_default());
         inputs.text(source);
         rule.source.depends_on(self.environment, &mut inputs);
@@ -46,12 +45,12 @@ impl Session<'_> {
         let client = agent::client::connect_or_start(self.environment, self.agent().autostart);
         let client = client.map_err(|why| failed(Problem::new(Kind::Denied, why)))?;
         let Some(mut client) = client else { return self.fetch_anew(rule, question) };
-        let want = &self.want(rule, registry);
+        let want = &self.want(rule, question);
         let limit = self.deadline();
         match client.want(want, limit.at()) {
-            Some(Turn::Kept(login)) => {
+            Some(Turn::Kept(given)) => {
                 log::event(|| format!("{registry}: the agent has it"));
-                Ok(Credential::new(login.username, login.secret))
+                Ok(self.given(given))
             }
             Some(Turn::Failed(failure)) => Err(failed(remembered(failure))),
             Some(Turn::Fetch) => self.fetched(rule, question, want, client),
@@ -85,9 +84,9 @@ impl Session<'_> {
                 let (key, login) = (want.key.clone(), want.login.clone());
                 let told = Failed { key, login, kind, cause, hint, proxy };
                 match client.failed(told) {
-                    Some(Turn::Kept(login)) => {
+                    Some(Turn::Kept(given)) => {
                         log::event(|| format!("{own}: the agent's one is still good"));
-                        Ok(Credential::new(login.username, login.secret))
+                        Ok(self.given(given))
                     }
                     _ => Err(Error::Failed(own)),
                 }
@@ -116,8 +115,21 @@ impl Session<'_> {
         credential: Credential,
         client: &mut Client,
     ) -> Credential {
-        let taken = client.have(want, self.brought(rule, &credential).await);
-        if taken { Credential { lease: None, ..credential } } else { credential }
+        let brought = self.brought(rule, &credential).await;
+        let (expires, leased) = (brought.ends(), brought.is_ours());
+        if client.have(want, brought) { self.taken(credential, expires, leased) } else { credential }
+    }
+
+    /// What the agent has in memory.
+    fn given(&self, Given { login, expires, leased }: Given) -> Credential {
+        self.taken(Credential::new(login.username, login.secret), expires, leased)
+    }
+
+    /// What the agent has taken, and gives back: as early as it may leave, though not earlier.
+    fn taken(&self, credential: Credential, expires: Option<SystemTime>, leased: bool) -> Credential {
+        let leaves = leased.then(|| SystemTime::now().checked_add(self.agent().idle_timeout)).flatten();
+        let expires = expires.into_iter().chain(leaves).min();
+        Credential { expires, lease: None, ..credential }
     }
 
     async fn brought(&self, rule: &Rule, credential: &Credential) -> Brought {

@@ -38,7 +38,7 @@ pub(super) fn store(text: &str, session: &Session<'_>) -> Result<(), Error> {
             let hub = Registry::hub();
             return match hub_rule(&hub, session) {
                 Some(rule) if rule.store == Store::Write => {
-                    session.write(rule, Question { registry: &hub, asked }, &credential)
+                    session.write(rule, Question::new(&hub, asked), &credential)
                 }
                 _ => Ok(()),
             };
@@ -49,7 +49,7 @@ pub(super) fn store(text: &str, session: &Session<'_>) -> Result<(), Error> {
         Asked::Registry(registry) => registry,
     };
     match rule_for(&registry, session)? {
-        Some(rule) => by_rule(rule, Question { registry: &registry, asked }, credential, session),
+        Some(rule) => by_rule(rule, Question::new(&registry, asked), credential, session),
         None => keep(&registry, credential, session).map_err(|()| no_rule(&registry, session)),
     }
 }

@@ -71,12 +71,22 @@ impl Pattern {
 
     /// Whether the registry is one of those that the pattern names.
     pub fn matches(&self, registry: &Registry) -> bool {
+        self.matches_host(registry) && self.is_prefix_of(&registry.path)
+    }
+
+    /// Whether it is one, whatever its path.
+    pub fn matches_host(&self, registry: &Registry) -> bool {
         let host = match &self.host {
             Host::Any => return true,
             Host::Glob(labels) => matches_glob(labels, &registry.host),
             Host::Literal(host) => *host == registry.host,
         };
-        host && self.port == registry.port && self.is_prefix_of(&registry.path)
+        host && self.port == registry.port
+    }
+
+    /// Whether it is for a part of a registry only.
+    pub fn has_path(&self) -> bool {
+        !self.path.is_empty()
     }
 
     /// Whether the prefix ends at a segment of the path. A path that climbs (`..`) is below no prefix.

@@ -1,6 +1,7 @@
 //! Template: a name or path with places for the registry that was asked.
 
 use super::Registry;
+use crate::pod::{ONLY_IN_ROLES, is_annotated};
 
 /// Text with `{host}` and `{path}` in it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +24,9 @@ impl Template {
         while let Some(open) = rest.find('{') {
             literal.push_str(&rest[..open]);
             rest = &rest[open..];
+            if is_annotated(rest) {
+                return Err(format!("annotation, {ONLY_IN_ROLES}"));
+            }
             let Some(word) = rest[1..].split_once('}').map(|(word, _)| word).filter(|word| is_word(word))
             else {
                 literal.push('{');

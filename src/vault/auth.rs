@@ -106,13 +106,14 @@ fn aws(keys: &Keys<'_>, setup: &Setup<'_>) -> Read<Way> {
 }
 
 fn jwt(keys: &Keys<'_>, word: Word, setup: &Setup<'_>) -> Read<Way> {
-    let role = keys.string("role")?;
+    let role = keys.annotated("role")?;
     let token = identity::Token::parse(keys, "token", setup.folder, setup.home)?;
     let role = required(keys, role, "`role`")?;
     let token = match (token, word) {
         (None, Word::Kubernetes) => identity::Token::service_account(),
         (token, _) => required(keys, token, "`token`")?,
     };
+    keys.may_be_annotated("role", [&role], token.is_service_account())?;
     Ok(Way::Jwt { role, token })
 }
 

@@ -20,6 +20,7 @@ use crate::error::{Kind, Problem};
 use crate::identity::{self, Verifier};
 use crate::inputs::Inputs;
 use crate::log;
+use crate::pod::Annotated;
 
 /// How a connection logs in.
 pub(super) struct Login {
@@ -37,7 +38,7 @@ pub(super) enum Way {
     AppRole { role_id: Given, secret_id: Option<Given>, is_wrapped: bool },
     Aws { role: String, connection: Rc<aws::Connection>, server_id: Option<String> },
     Cert { role: Option<String> },
-    Jwt { role: String, token: identity::Token },
+    Jwt { role: Annotated, token: identity::Token },
     Password { username: String, password: Given },
 }
 
@@ -177,12 +178,15 @@ impl Login {
                 Shown { plain, ..Shown::default() }
             }
             Way::Jwt { role, token } => {
-                let token = token.fetch(ask, Verifier::Vault).await?;
-                Shown {
-                    plain: vec![("role", role.clone())],
-                    secret: vec![("jwt", token)],
-                    ..Shown::default()
+                let stated = role.literal().is_some();
+                let role = role.fill("role", ask.pod)?;
+                if !stated && !is_role(&role) {
+                    // Whoever chose the annotation could put anything there: it is not repeated.
+                    let hint = "a role's name is one word without slashes: correct the annotation";
+                    return Err(self.unusable("the annotation makes no role's name", hint));
                 }
+                let token = token.fetch(ask, Verifier::Vault).await?;
+                Shown { plain: vec![("role", role)], secret: vec![("jwt", token)], ..Shown::default() }
             }
             Way::Password { username, password } => {
                 let password = password.read(environment, "password")?;
@@ -239,6 +243,11 @@ impl Login {
     fn named(&self, cause: &str) -> String {
         format!("login at auth/{}: {cause}", self.mount.join("/"))
     }
+}
+
+/// Whether it can be a role's name, which is a part of a path to the server.
+fn is_role(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c == '/' || c.is_control() || c.is_whitespace())
 }
 
 /// What to do about an identity token that the `jwt` method refuses.

@@ -49,7 +49,7 @@ impl Json {
 
     pub(super) fn get(&self, ask: &Ask<'_>) -> Answer {
         let object = object(&read(&self.path(ask.registry)?)?)?;
-        self.credential(&object, Question { registry: ask.registry, asked: ask.asked })
+        self.credential(&object, Question::new(ask.registry, ask.asked))
     }
 
     pub(super) async fn store(&self, ask: &Ask<'_>, given: &Credential) -> Result<(), Problem> {
@@ -101,7 +101,7 @@ impl Json {
         for registry in registries.iter().take_while(|_| !ask.limits.answer.is_over()) {
             let name = registry.to_string();
             let held = self.path(registry).and_then(|path| object(&read(&path)?));
-            match held.and_then(|held| self.credential(&held, Question { registry, asked: &name })) {
+            match held.and_then(|held| self.credential(&held, Question::new(registry, &name))) {
                 Ok(Some(credential)) => names.add_with_user(name, credential.username),
                 // What cannot be had is not named.
                 Ok(None) | Err(_) => names.remove(&name),
