@@ -14,6 +14,7 @@ mod writing_refused;
 use serde_json::{Value, json};
 
 use crate::support::Helper;
+use crate::support::recorder::{Exchange, Recorder};
 use crate::support::servers::{Moto, unique};
 
 /// A rule for Docker Hub, with these keys beside its source.
@@ -31,6 +32,13 @@ fn store_for(pattern: &str, keys: &str) -> String {
     format!(
         "[registry.\"{pattern}\"]\nsource = \"aws-secrets-manager\"\nstore = \"write\"\nerase = \"delete\"\n{keys}\n"
     )
+}
+
+/// What AWS was asked, without what moto broke off and was asked again: it looks through all its secrets, and another
+/// test may add one meanwhile.
+fn called(recorder: &Recorder) -> Vec<String> {
+    let answered = |exchange: &Exchange| !exchange.answer.starts_with("HTTP/1.1 500");
+    recorder.exchanges().iter().filter(|exchange| answered(exchange)).map(Exchange::action).collect()
 }
 
 /// The text that the secret holds now.

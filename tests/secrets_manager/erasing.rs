@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{description, mark_for_deletion, object_of, store_for, text_of, versions};
+use super::{called, description, mark_for_deletion, object_of, store_for, text_of, versions};
 use crate::support::Helper;
 use crate::support::recorder::Recorder;
 use crate::support::servers::{Moto, unique};
@@ -32,7 +32,7 @@ fn a_secret_that_holds_nothing_else_goes_with_a_way_back() {
         let name = moto.secret(text);
         let (helper, recorder) = recorded(&moto, &format!("secret = \"{name}\"\n{keys}"));
         helper.erase("docker.io").is_silent();
-        assert_eq!(recorder.actions(), ["GetSecretValue", "DeleteSecret"]);
+        assert_eq!(called(&recorder), ["GetSecretValue", "DeleteSecret"]);
         let asked = recorder.exchanges().pop().unwrap();
         assert_eq!(asked.body, json!({"SecretId": name}).to_string());
         assert!(is_deleted(&moto, &name));
@@ -59,7 +59,7 @@ fn what_else_the_object_holds_stays() {
         let name = moto.secret(text);
         let (helper, recorder) = recorded(&moto, &format!("secret = \"{name}\"\n{keys}"));
         helper.erase("docker.io").is_silent();
-        assert_eq!(recorder.actions(), ["GetSecretValue", "PutSecretValue"]);
+        assert_eq!(called(&recorder), ["GetSecretValue", "PutSecretValue"]);
         assert_eq!(object_of(&moto, &name), rest);
         helper.get("docker.io").is_not_found();
         // Once more: nothing is left to be taken out.
@@ -96,7 +96,7 @@ fn what_is_not_there_is_no_failure() {
     for name in [name, unique("missing")] {
         let (helper, recorder) = recorded(&moto, &format!("secret = \"{name}\""));
         helper.erase("docker.io").is_silent();
-        assert_eq!(recorder.actions(), ["GetSecretValue"]);
+        assert_eq!(called(&recorder), ["GetSecretValue"]);
     }
 }
 

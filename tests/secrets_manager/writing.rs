@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{description, mark_for_deletion, object_of, store_for, text_of, versions};
+use super::{called, description, mark_for_deletion, object_of, store_for, text_of, versions};
 use crate::support::Helper;
 use crate::support::agent::Agent;
 use crate::support::recorder::{Recorder, Reply};
@@ -31,7 +31,7 @@ fn the_first_login_makes_the_secret_and_says_who_made_it() {
         helper.store(asked, "acme", "p4ss").is_silent();
         helper.get(asked).is_found(asked, "acme", "p4ss");
         let calls = ["GetSecretValue", "GetSecretValue", "CreateSecret", "GetSecretValue"];
-        assert_eq!(recorder.actions(), calls);
+        assert_eq!(called(&recorder), calls);
         assert_eq!(object_of(&moto, &name), json!({"username": "acme", "password": "p4ss"}));
         let told = description(&moto, &name);
         let tags = json!([
@@ -52,7 +52,7 @@ fn whatever_else_the_object_holds_stays() {
         moto.secret(r#"{"username":"old","password":"old","email":"a@b","n":7,"deep":{"x":[1,null]}}"#);
     let (helper, recorder) = recorded(&moto, &format!("secret = \"{name}\""));
     helper.store("docker.io", "acme", "p\"ß\\ w").is_silent();
-    assert_eq!(recorder.actions(), ["GetSecretValue", "PutSecretValue"]);
+    assert_eq!(called(&recorder), ["GetSecretValue", "PutSecretValue"]);
     let there =
         json!({"username": "acme", "password": "p\"ß\\ w", "email": "a@b", "n": 7, "deep": {"x": [1, null]}});
     assert_eq!(object_of(&moto, &name), there);
@@ -87,7 +87,7 @@ fn what_is_there_already_is_not_written_again() {
         let name = moto.secret(text);
         let (helper, recorder) = recorded(&moto, &format!("secret = \"{name}\"\n{keys}"));
         helper.store("docker.io", "acme", "p4ss").is_silent();
-        assert_eq!(recorder.actions(), ["GetSecretValue"]);
+        assert_eq!(called(&recorder), ["GetSecretValue"]);
         assert_eq!((versions(&moto, &name), text_of(&moto, &name).as_str()), (1, text));
     }
 }
@@ -130,15 +130,15 @@ fn two_secrets_are_both_written_and_read_again() {
     let keys = format!("secret = \"{stem}/token\"\nusername-secret = \"{stem}/id\"");
     let (helper, recorder) = recorded(&moto, &keys);
     helper.get("docker.io").is_not_found();
-    let first = recorder.actions().len();
+    let first = called(&recorder).len();
     for (username, token, writes) in [
         ("acme", "one", "CreateSecret"),
         ("hubot", "two", "PutSecretValue"),
         ("hubot", "three", "PutSecretValue"),
     ] {
-        let before = recorder.actions().len();
+        let before = called(&recorder).len();
         helper.store("docker.io", username, token).is_silent();
-        let calls = recorder.actions().split_off(before);
+        let calls = called(&recorder).split_off(before);
         let count = |action: &str| calls.iter().filter(|call| *call == action).count();
         let written = if token == "three" { 1 } else { 2 };
         assert_eq!(
@@ -170,7 +170,7 @@ fn one_secret_named_twice_holds_both() {
     let name = unique("secret");
     let (helper, recorder) = recorded(&moto, &format!("secret = \"{name}\"\nusername-secret = \"{name}\""));
     helper.store("docker.io", "acme", "p4ss").is_silent();
-    assert_eq!(recorder.actions(), ["GetSecretValue", "CreateSecret"]);
+    assert_eq!(called(&recorder), ["GetSecretValue", "CreateSecret"]);
     helper.get("docker.io").is_found("docker.io", "acme", "p4ss");
     helper.erase("docker.io").is_silent();
     helper.get("docker.io").is_not_found();
@@ -201,7 +201,7 @@ fn a_secret_that_is_marked_for_deletion_is_restored_with_all_that_is_in_it() {
     helper.get("docker.io").is_not_found();
     helper.store("docker.io", "acme", "p4ss").is_silent();
     let calls = ["GetSecretValue", "GetSecretValue", "RestoreSecret", "GetSecretValue", "PutSecretValue"];
-    assert_eq!(recorder.actions(), calls);
+    assert_eq!(called(&recorder), calls);
     assert_eq!(object_of(&moto, &name), json!({"username": "acme", "password": "p4ss", "x": 1}));
     assert!(description(&moto, &name)["DeletedDate"].is_null());
 }
@@ -218,7 +218,7 @@ fn a_secret_that_another_one_made_meanwhile_keeps_what_that_one_wrote() {
     let helper = moto.helper(&store_for("docker.io", &format!("secret = \"{name}\"")));
     let helper = helper.env("AWS_ENDPOINT_URL", recorder.url());
     helper.store("docker.io", "acme", "p4ss").is_silent();
-    assert_eq!(recorder.actions(), ["GetSecretValue", "CreateSecret", "GetSecretValue", "PutSecretValue"]);
+    assert_eq!(called(&recorder), ["GetSecretValue", "CreateSecret", "GetSecretValue", "PutSecretValue"]);
     assert_eq!(object_of(&moto, &name), json!({"username": "acme", "password": "p4ss", "x": 1}));
 }
 
@@ -231,7 +231,7 @@ fn a_secret_that_was_made_without_a_value_gets_one() {
     helper.get("docker.io").is_not_found();
     helper.store("docker.io", "acme", "p4ss").is_silent();
     helper.get("docker.io").is_found("docker.io", "acme", "p4ss");
-    assert_eq!(recorder.actions().iter().filter(|action| *action == "CreateSecret").count(), 1);
+    assert_eq!(called(&recorder).iter().filter(|action| *action == "CreateSecret").count(), 1);
     assert_eq!(description(&moto, &name)["Description"], "made by hand");
 }
 
