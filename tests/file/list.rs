@@ -60,8 +60,15 @@ fn the_keys_of_auths() {
     }});
     let helper = with("*", "path = \"~/f\"\nstore = \"write\"");
     write(&helper, "f", auths.to_string());
-    let expected = json!({"https://index.docker.io/v1/": "octocat", "https://quay.io/v1/": "octocat", "ghcr.io": "<token>"});
+    let expected =
+        json!({"https://index.docker.io/v1/": "octocat", "quay.io": "octocat", "ghcr.io": "<token>"});
     assert_eq!(listed(&helper), expected);
+    let hosts = Helper::with_config(&format!(
+        "list-keys = \"host\"\n{}",
+        rule("*", "path = \"~/f\"\nstore = \"write\"")
+    ));
+    write(&hosts, "f", auths.to_string());
+    assert_eq!(listed(&hosts), json!({"docker.io": "octocat", "quay.io": "octocat", "ghcr.io": "<token>"}));
     // A file that is not written to names nothing, and a broken one breaks nothing.
     let helper = with("*", "path = \"~/f\"");
     write(&helper, "f", auths.to_string());

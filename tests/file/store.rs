@@ -168,8 +168,8 @@ fn without_the_word_nothing_is_written() {
     let file = write(&helper, "f", kept.to_string());
     helper.store("ghcr.io", "octocat", "pw-1").is_silent();
     helper.store("ghcr.io", "octocat", "pw-2").is_line(&format!(
-        "file: {}: it holds another credential, and nothing is kept here; hint: change it there, or set store = \"write\" \
-         or \"ignore\" in the rule",
+        "file: {}: it holds another credential, and nothing is kept here; hint: change it there, or set store = \"ignore\" \
+         (or \"write\") in the rule",
         file.display()
     ));
     helper.erase("ghcr.io").is_silent();

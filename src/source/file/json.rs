@@ -17,7 +17,7 @@ use crate::auths;
 use crate::credential::Credential;
 use crate::error::{Kind, Problem};
 use crate::file::write::{self, Hold};
-use crate::registry::Registry;
+use crate::registry::{Asked, Registry};
 
 /// What else stands in a `config.json` of docker that knows helpers only.
 const DOCKERS_OWN: [&str; 2] = ["credsStore", "credHelpers"];
@@ -90,7 +90,9 @@ impl Json {
                 text => object(&text?)?,
             };
             for (key, login) in auths::logins(&object).filter(|_| self.is_by_host(&object)) {
-                names.add_with_user(key, self.named(login).username);
+                if let Asked::Registry(registry) = Asked::parse(key) {
+                    names.add_with_user(registry.to_string(), self.named(login).username);
+                }
             }
             return Ok(());
         }
