@@ -163,7 +163,8 @@ fn it_is_never_this_program_under_whatever_name() {
         let started = Instant::now();
         ask(&user, "quay.io").is_not_found();
         assert_eq!(user.prints("docker-credential-lease list"), "{\"ghcr.io\":\"rule\"}\n", "{name}");
-        assert!(started.elapsed() < Duration::from_secs(1), "{name}: {:?}", started.elapsed());
+        // A circle would go on until the look-up's own end, after ten.
+        assert!(started.elapsed() < Duration::from_secs(5), "{name}: {:?}", started.elapsed());
     }
 }
 
