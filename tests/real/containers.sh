@@ -45,12 +45,9 @@ skopeo_pull() { skopeo copy "docker://$1" "dir:$(mktemp -d)"; }
 
 podman_remote_checks() {
   local rules=$HOME/.config/docker-credential-lease/remote.toml
+  # No helper and no login where the service runs.
+  podman_service "${PATH#"$WORLD/bin:"}" "$WORLD/tmp" || { skip "podman --remote: its service does not start here"; return; }
   as_file auth.json
-  mkdir -p /run/podman
-  # It has no helper and no login of its own.
-  start podman env -i PATH="${PATH#"$WORLD/bin:"}" HOME="$WORLD/tmp" podman --root "$WORLD/podman" --runroot /run/podman --storage-driver vfs \
-    --cgroup-manager cgroupfs system service --time 0 unix:///run/podman/podman.sock
-  if ! wait_for podman "$started" podman_remote version; then skip "podman --remote: its service does not start here"; return; fi
   check "podman --remote, docker.io" podman_remote_pull "$HUB"
   check "podman --remote, localhost:5000" podman_remote_pull "$LOCAL"
   check "podman --remote build FROM a private image" \
@@ -62,6 +59,33 @@ podman_remote_checks() {
   DOCKER_CREDENTIAL_LEASE_CONFIG=$rules check "podman --remote by registries.conf with list-keys, localhost:5000" podman_remote_pull "$LOCAL"
   rm -r "$HOME/.config/containers"
   refused "control: podman --remote without the helper" "$NO_ENTRY" podman_remote_pull "$HUB"
+  podman_helper_on_both_sides
+}
+
+# The service's own rule is for one registry, and holds another credential than the client sends.
+podman_helper_on_both_sides() {
+  local home=$WORLD/tmp/service
+  mkdir -p "$home/.config/docker-credential-lease" "$home/.config/containers/registries.conf.d"
+  from_vault localhost:5000 acme/wrong >"$home/.config/docker-credential-lease/config.toml"
+  as_registries_conf
+  cp "$REGISTRIES_CONF" "$home/.config/containers/registries.conf.d/"
+  as_file auth.json
+  podman_service "$PATH" "$home" "VAULT_ADDR=$VAULT_ADDR" "VAULT_TOKEN=$VAULT_TOKEN"
+  refused "podman --remote, the helper also in the service's registries.conf: what is sent is stored there" \
+    "error storing credentials.*no rule for docker.io" podman_remote_pull "$LOCAL"
+  rm -r "$home/.config/containers/registries.conf.d"
+  cp "$REGISTRY_AUTH_FILE" "$home/.config/containers/auth.json"
+  podman_service "$PATH" "$home" "VAULT_ADDR=$VAULT_ADDR" "VAULT_TOKEN=$VAULT_TOKEN"
+  check "podman --remote, the helper also in the service's auth.json: what is sent counts" podman_remote_pull "$LOCAL"
+}
+
+podman_service() { # PATH HOME VARIABLE…; the one before ends
+  if [ -n "${service:-}" ]; then { kill "$service" && wait "$service"; } || true; fi
+  mkdir -p /run/podman
+  start podman env -i PATH="$1" HOME="$2" "${@:3}" podman --root "$WORLD/podman" --runroot /run/podman --storage-driver vfs \
+    --cgroup-manager cgroupfs system service --time 0 unix:///run/podman/podman.sock
+  service=$started
+  wait_for podman "$service" podman_remote version
 }
 
 podman_remote() { timeout 60 podman --remote --url unix:///run/podman/podman.sock "$@"; }

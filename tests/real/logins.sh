@@ -1,35 +1,67 @@
 # shellcheck shell=bash
-# Sourced by more.sh: what each client's login and logout come to under each `store` policy. The tables of docs/logins.md
-# are made here and must be what stands there; `clients.sh logins` writes them anew.
+# Sourced by more.sh: what each client's login and logout come to under each `store` policy. The table of docs/logins.md is
+# made here and must be what stands there; `clients.sh logins` writes it anew.
 #
 # shellcheck disable=SC2016,SC2034,SC2154  # cells are in backticks; the variables are clients.sh's
 
 LOGINS=$REPO/docs/logins.md
 MADE='<!-- Made by the test: bash tests/real/clients.sh logins -->'
-POLICIES=('store = "refuse"' 'store = "ignore"')
+HELD=registries/localhost:5000   # the rule's secret, below secret/data/
 
 logins_checks() { # [logins]
-  local tables=$WORLD/tmp/tables policy client
+  local table=$WORLD/tmp/table client
   OTHER=robot-dev DEV_PASSWORD="$(openssl rand -hex 12)<&>"
   USERS=$(say "$USERS"; say "$OTHER $DEV_PASSWORD")
   printf %s "$DEV_PASSWORD" | htpasswd -niB "$OTHER" >>"$WORLD/servers/local/htpasswd"
-  for policy in "${POLICIES[@]}"; do
-    { from_vault localhost:5000 acme/login; say "$policy"; } >"$WORLD/tmp/policy.toml"
-    say
-    say "## ${policy//$'\n'/, }"
-    say
-    say "| client | command | exit code | the source then | the client's file then | printed |"
-    say '|---|---|---|---|---|---|'
-    DOCKER_CREDENTIAL_LEASE_CONFIG=$WORLD/tmp/policy.toml all_rows
-  done >"$tables"
+  logins_token
+  {
+    under refuse 'store = "refuse"'
+    under ignore 'store = "ignore"'
+    under write 'store = "write"'
+    under delete 'store = "write"' 'erase = "delete"'
+  } | as_table >"$table"
   if [ "${1:-}" = logins ]; then
-    sed "\|^$MADE\$|q" "$LOGINS" | cat - "$tables" >"$WORLD/tmp/logins.md"
+    sed "\|^$MADE\$|q" "$LOGINS" | cat - "$table" >"$WORLD/tmp/logins.md"
     cat "$WORLD/tmp/logins.md" >"$LOGINS"
   fi
   while read -r client; do
     grep -qF "| $client |" "$LOGINS" || skip "docs/logins.md: it has no $client; clients.sh logins makes it anew"
-  done < <(sed -n 's/^| \([a-z]* [0-9][^|]*\) |.*/\1/p' "$tables" | sort -u)
-  check "docs/logins.md says what login and logout come to" same_tables "$tables"
+  done < <(sed -n 's/^| \([a-z]* [0-9][^|]*\) |.*/\1/p' "$table" | sort -u)
+  check "docs/logins.md says what login and logout come to" same_table "$table"
+}
+
+under() { # POLICY LINE…: all rows with these lines in the rule
+  { from_vault localhost:5000 "registries/{host}"; printf '%s\n' "${@:2}"; } >"$WORLD/tmp/policy.toml"
+  POLICY=$1 DOCKER_CREDENTIAL_LEASE_CONFIG=$WORLD/tmp/policy.toml VAULT_TOKEN=$LOGINS_TOKEN all_rows
+}
+
+# From lines `CLIENT, COMMAND, POLICY, RESULT` with tabs between: what came to the same is one row.
+as_table() {
+  say
+  say "| client | command | \`store\` | exit code | the source then | the client's file then | printed |"
+  say '|---|---|---|---|---|---|---|'
+  awk -F '\t' '
+    { what = $1 FS $2; result = what FS $4 }
+    !(what in seen) { seen[what]; whats[++n] = what }
+    !(result in policies) { results[what] = results[what] result "\n" }
+    { policies[result] = policies[result] (policies[result] == "" ? "" : ", ") $3 }
+    END {
+      for (i = 1; i <= n; i++) {
+        count = split(results[whats[i]], list, "\n")
+        for (j = 1; j < count; j++) {
+          split(list[j], cell, FS)
+          policy = policies[list[j]] == "refuse, ignore, write, delete" ? "any" : policies[list[j]]
+          print "| " cell[1] " | " cell[2] " | " policy " | " cell[3]
+        }
+      }
+    }'
+}
+
+# A token that may do what our own policy for such a rule says, and nothing else.
+logins_token() {
+  python3 -c 'import json, sys; print(json.dumps({"policy": sys.stdin.read()}))' <"$REPO/packaging/policies/vault/write-kv2.hcl" |
+    bao_api PUT sys/policies/acl/logins
+  LOGINS_TOKEN=$(say '{"policies":["logins"],"ttl":"1h"}' | bao_api POST auth/token/create | sed 's/.*"client_token":"\([^"]*\)".*/\1/')
 }
 
 all_rows() {
@@ -54,31 +86,35 @@ rows() { # CLIENT CMD VERB…
       *login)
         row "$1" "$2 $verb" "with what the source holds" robot "$LOCAL_PASSWORD"
         row "$1" "$2 $verb" "with another" "$OTHER" "$DEV_PASSWORD"
+        row "$1" "$2 $verb" "where it holds nothing" "$OTHER" "$DEV_PASSWORD"
         ;;
       *) row "$1" "$2 $verb" "" ;;
     esac
   done
 }
 
-row() { # CLIENT COMMAND GIVEN [USER PASSWORD]; the source holds robot's
+row() { # CLIENT COMMAND GIVEN [USER PASSWORD]; the source holds robot's, or nothing
   local words out status=0
   read -ra words <<<"$2"
   case $2 in *--all) ;; *) words+=(localhost:5000) ;; esac
   case $2 in oras*login) words+=(--plain-http=false) ;; esac
   if [ -n "${4:-}" ]; then words+=(-u "$4" --password-stdin); fi
-  bao_secret acme/login robot "$LOCAL_PASSWORD"
+  case ${3:-} in
+    *nothing) bao_api DELETE "secret/metadata/$HELD" </dev/null ;;
+    *) bao_secret "$HELD" robot "$LOCAL_PASSWORD" ;;
+  esac
   wire docker
   case $1 in *registries.conf*) as_registries_conf ;; podman* | skopeo*) as_file auth.json ;; esac
   case $1 in podman* | skopeo*) rm "$HOME/.docker/config.json"; unset DOCKER_CONFIG ;; esac
   case $1 in *containers-auth.json) sed -i 's/\["lease"/["containers-auth.json", "lease"/' "$REGISTRIES_CONF" ;; esac
   out=$(printf %s "${5:-}" | "${words[@]}" 2>&1) || status=$?
   say "$out" >>"$WORLD/output.log"
-  printf '| %s | `%s`%s | %s | %s | %s | %s |\n' "$1" "$2" "${3:+ $3}" "$status" "$(source_then)" "$(files_then "$1")" "$(as_code "$out")"
+  printf '%s\t`%s`%s\t%s\t%s | %s | %s | %s |\n' "$1" "$2" "${3:+ $3}" "$POLICY" "$status" "$(source_then)" "$(files_then "$1")" "$(as_code "$out")"
 }
 
 source_then() {
   local held
-  held=$(bao_api GET secret/data/acme/login) || { say "nothing"; return; }
+  held=$(bao_api GET "secret/data/$HELD" 2>/dev/null) || { say "nothing"; return; }
   case $held in
     *'"password":"'"$(sed 's/</\\u003c/; s/&/\\u0026/; s/>/\\u003e/' <<<"$LOCAL_PASSWORD")"'"'*'"username":"robot"'*) say "as it was" ;;
     *'"username":"'"$OTHER"'"'*) say "the new one" ;;
@@ -102,7 +138,7 @@ as_code() { # TEXT: as a table's cell, without what is another at each run
 }
 
 # A client that is here or there in another version only is left out of both.
-same_tables() { # TABLES
+same_table() { # TABLE
   diff <(sed "1,\|^$MADE\$|d" "$LOGINS" | of_those_in "$1") <(of_those_in "$LOGINS" <"$1")
 }
 

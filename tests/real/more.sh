@@ -51,10 +51,15 @@ client_checks() {
 }
 
 docker_with_tokens() {
+  # The engine remembers for some seconds where the registry was.
+  wait_for auth "$token_server" env DOCKER_CONFIG="$PLAIN" timeout 60 "$DOCKER" pull "$PUBLIC" || return
   for DOCKER in "${CLIS[@]}"; do
     CLI="docker $(docker version --format '{{.Client.Version}}' 2>/dev/null || true)"
     if at_least 29; then client_checks docker "$CLI with tokens" fresh_pull
     else SWALLOWS=1 client_checks docker "$CLI with tokens" fresh_pull; fi
+    block docker json 2 >"$HOME/.docker/config.json"
+    check "$CLI by credHelpers, docker.io" fresh_pull "$HUB"
+    check "$CLI by credHelpers, localhost:5000" fresh_pull "$LOCAL"
   done
 }
 
@@ -124,6 +129,10 @@ crane_checks() {
   { from_vault docker.io acme/wrong; from_vault docker.io/acme acme/hub; } >"$rules"
   DOCKER_CREDENTIAL_LEASE_CONFIG=$rules check "crane, a rule for the path counts" crane_pull "$HUB"
   DOCKER_CREDENTIAL_LEASE_CONFIG=$rules refused "control: crane, and no other path" "$NO_ENTRY" crane_pull docker.io/other/hello:1
+  block docker json 2 >"$HOME/.docker/config.json"
+  check "crane by credHelpers" crane_pull "$HUB"
+  DOCKER_CREDENTIAL_LEASE_CONFIG=$rules refused "crane by credHelpers does not ask with the path" "$NO_ENTRY" crane_pull "$HUB"
+  wire crane
   check "crane copy from one registry to the other" crane copy "$HUB" localhost:5000/acme/by-crane:1
   # A failure is fatal also where no credential is needed.
   DOCKER_CREDENTIAL_LEASE_CONFIG=$GONE refused "crane, a public image of a registry whose source fails" \
@@ -186,19 +195,22 @@ hub_with_tokens() {
 import fcntl, socket, struct  # SIOCSIFADDR
 fcntl.ioctl(socket.socket(), 0x8916, struct.pack("16sHH4s8x", b"lo:1", socket.AF_INET, 0, socket.inet_aton("198.51.100.1")))'
   start auth tokens acme-ci "$HUB_PASSWORD" pull,push acme-pull "$PULL_PASSWORD" pull
+  token_server=$started
   cat >"$dir/config.yml" <<END
 version: 0.1
 log: {level: warn}
 storage: {filesystem: {rootdirectory: $WORLD/servers/docker.io/storage}}
 http:
-  addr: 127.0.0.2:443
+  addr: 127.0.0.3:443
   tls: {certificate: $WORLD/servers/tls.crt, key: $WORLD/servers/tls.key}
 auth:
   token: {realm: "https://auth.docker.io/token", service: registry.docker.io, issuer: auth.docker.io, rootcertbundle: $WORLD/servers/ca.crt}
 END
   # podman's variable would be its setting auth.file.
   start tokens env -u REGISTRY_AUTH_FILE docker-registry serve "$dir/config.yml"
-  printf '127.0.0.1 localhost\n127.0.0.2 %s index.docker.io\n198.51.100.1 auth.docker.io\n' "$HUB_HOST" >"$WORLD/servers/hosts"
+  { sed 's/^127\.0\.0\.1 .*/127.0.0.1 localhost/' /etc/hosts; say "127.0.0.3 $HUB_HOST index.docker.io"; say "198.51.100.1 auth.docker.io"; } \
+    >"$WORLD/tmp/hosts"
+  cat "$WORLD/tmp/hosts" >"$WORLD/servers/hosts"
   wait_for tokens "$started" gives_tokens
 }
 
