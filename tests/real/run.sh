@@ -38,6 +38,7 @@ run_checks() {
     check "run: ten inspections at once with skopeo are one lease, and none afterwards" ten_at_once skopeo inspect docker://
     check "control: without run there is one for each" two_without_run
   fi
+  # shellcheck disable=SC2034 # it is exported
   VAULT_TOKEN=$PULL_TOKEN DOCKER_CREDENTIAL_LEASE_CONFIG=$rules/hub.toml
   for DOCKER in "${CLIS[@]}"; do
     CLI="docker $(docker version --format '{{.Client.Version}}' 2>/dev/null || true)"
@@ -154,7 +155,7 @@ ended_by() { # SIGNAL WHO CODE
   (pull_and_compose exec env --default-signal=INT,QUIT "$BIN" run) &
   run=$!
   for i in {1..600}; do
-    [ ! -e "$WORLD/tmp/ready" ] && kill -0 "$run" 2>/dev/null || break
+    if [ -e "$WORLD/tmp/ready" ] || ! kill -0 "$run" 2>/dev/null; then break; fi
     sleep 0.1
   done
   command=$(cat "$WORLD/tmp/ready") || { wait "$run"; return 1; }
