@@ -7,6 +7,7 @@ use crate::support::Helper;
 
 const README: &str = include_str!("../README.md");
 const CLIENTS: &str = include_str!("../docs/clients.md");
+const SOURCES: &str = include_str!("../docs/sources.md");
 
 /// The fenced blocks of the kind.
 fn blocks(text: &'static str, kind: &str) -> Vec<&'static str> {
@@ -20,7 +21,7 @@ fn blocks(text: &'static str, kind: &str) -> Vec<&'static str> {
 #[test]
 fn every_config_block_is_one() {
     let home = tempfile::tempdir().unwrap();
-    for block in [README, CLIENTS].map(|text| blocks(text, "toml")).concat() {
+    for block in [README, CLIENTS, SOURCES].map(|text| blocks(text, "toml")).concat() {
         let file = home.path().join("config.toml");
         std::fs::write(&file, block).unwrap();
         let variables = [("DOCKER_CREDENTIAL_LEASE_CONFIG", file.display()), ("HOME", home.path().display())];
