@@ -53,8 +53,8 @@ pub const VERSION: &str = concat!(
 /// The long help.
 pub const HELP: &str = "\
 docker-credential-lease gives docker a credential that it fetches at the moment of the pull,
-from the environment, a file, AWS Secrets Manager, Vault or OpenBao, or another helper, and keeps
-it in memory only.
+from AWS Secrets Manager, Amazon ECR, Vault or OpenBao, Docker Hub (by a CI identity), a file, the
+environment or another helper, and keeps it in memory only.
 
 Usage: docker-credential-lease <store|get|erase|list|version>
 
@@ -88,7 +88,7 @@ Name it for podman, skopeo and buildah in auth.json: { \"credHelpers\": { \"dock
 
 Config: $DOCKER_CREDENTIAL_LEASE_CONFIG (a path), $DOCKER_CREDENTIAL_LEASE_CONFIG_TOML (the text),
         ${XDG_CONFIG_HOME:-~/.config}/docker-credential-lease/config.toml, /etc/docker-credential-lease/config.toml;
-        none: Docker Hub with DOCKER_USER and DOCKER_ACCESS_TOKEN.
+        none: Docker Hub with DOCKER_USER and DOCKER_ACCESS_TOKEN, private hosts of ECR by AWS's own chain.
 Log:    DOCKER_CREDENTIAL_LEASE_LOG=1 says on stderr what is done.
 ";
 
