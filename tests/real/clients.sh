@@ -5,7 +5,7 @@
 #   bash tests/real/clients.sh
 #   BIN=…            the helper; else target/debug/docker-credential-lease, else target/release/…
 #   REQUIRE_ALL=1    what is not installed is a failure, not a skip
-#   more             as the first word: only what more.sh checks; logins: only what logins.sh does, with docs/logins.md anew
+#   run, more, logins  as the first word: only what that file checks; logins makes docs/logins.md anew
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=world.sh disable=SC1091
 . "$(dirname "${BASH_SOURCE[0]}")/world.sh"
@@ -26,7 +26,10 @@ main() {
   world_enter "$@"
   servers
   clients_home
-  case ${1:-} in more | logins) more_checks "$1"; return ;; esac
+  case ${1:-} in
+    more | logins) more_checks "$1"; return ;;
+    run) run_checks; return ;;
+  esac
   for DOCKER in "${CLIS[@]}"; do
     CLI="docker $(docker version --format '{{.Client.Version}}' 2>/dev/null || true)"
     cp "$WORLD/config.json" "$HOME/.docker/config.json"  # a login before may have laid it out anew

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds docker's plugin compose from its Go module, in the version below, under target/clients/plugins.
+# Builds docker's plugin compose from its Go module, in the version below, under target/clients/plugins; with the word
+# `buildx` also that one, which takes minutes more (buildctl, which fetch.sh builds, asks as it does).
 # Called by ../run.sh; what is there already is left alone, what can't be had is said on stderr (SKIPPED …), and is
 # clients.sh's to judge.
 set -uo pipefail
@@ -7,11 +8,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 
 # plugin:package@version
 plugins='docker-compose:github.com/docker/compose/v5/cmd@v5.4.0'
+if [ "${1-}" = buildx ]; then plugins+=' docker-buildx:github.com/docker/buildx/cmd/buildx@v0.37.2'; fi
 
 at=$PWD/target/clients/plugins
 mkdir -p "$at"
 
-# Its go.mod replaces and excludes others' versions, so it can only be built as a tool of another module.
+# Their go.mod files replace and exclude others' versions, so they can only be built as tools of another module.
 build() ( # PLUGIN PACKAGE@VERSION
     made=$at/.$1
     rm -rf "$made"

@@ -4,7 +4,7 @@
 #
 # shellcheck disable=SC2154  # $BIN, $ENGINE and the like are the sourcing script's
 
-# Compose, as plugins.sh builds it.
+# Compose, as plugins.sh builds it, and buildx where it was asked to.
 PLUGINS=$REPO/target/clients/plugins
 # Done inside: lets the password in that the command will pull with.
 # shellcheck disable=SC2016 # the inner shell expands it
@@ -27,6 +27,7 @@ run_checks() {
       no_images
       check "run: ten pulls at once with $CLI are one lease, and none afterwards" ten_at_once "$DOCKER" pull
       if has_plugin docker-compose; then compose_checks; fi
+      if [ -x "$PLUGINS/docker-buildx" ]; then buildx_checks; fi
     done
     if has_plugin docker-compose; then compose_signals; fi
   fi
@@ -86,11 +87,15 @@ two_without_run() {
   [ "$leases" = 2 ] && [ "$(otp_leases)" = 0 ]
 }
 
-#### Docker's plugin compose asks once for each image, all at once
+#### Docker's plugins: compose asks once for each image, all at once; buildx asks for its builder
 
 plugins() { # where docker looks for a user's own
-  mkdir -p "$HOME/.docker/cli-plugins" "$WORLD/compose"
-  if [ -x "$PLUGINS/docker-compose" ]; then ln -s "$PLUGINS/docker-compose" "$HOME/.docker/cli-plugins/"; fi
+  local name
+  mkdir -p "$HOME/.docker/cli-plugins" "$WORLD/compose" "$WORLD/buildx"
+  for name in docker-compose docker-buildx; do
+    if [ -x "$PLUGINS/$name" ]; then ln -s "$PLUGINS/$name" "$HOME/.docker/cli-plugins/$name"; fi
+  done
+  printf 'FROM docker.io/acme/app1:1\nCOPY Dockerfile /\n' >"$WORLD/buildx/Dockerfile"
   printf 'services:\n' >"$WORLD/compose/compose.yaml"
   printf '  app%s: { image: "docker.io/acme/app%s:1" }\n' {1,2,3,4,5,6,7,8,9,10}{,} >>"$WORLD/compose/compose.yaml"
 }
@@ -169,6 +174,36 @@ ended_by() { # SIGNAL WHO CODE
   done
   kill "$command" 2>/dev/null || true # it has outlived `run`
   ends_with_no_lease "$code"
+}
+
+buildx_checks() {
+  check "run: docker buildx build with $CLI FROM a private image is one lease, and none afterwards" buildx_build
+  check "run: a builder and a context made inside with $CLI are there afterwards" made_inside
+}
+
+buildx_build() {
+  local status=0
+  no_images
+  # shellcheck disable=SC2016 # the inner shell expands it
+  timeout 120 "$BIN" run -- bash -c '
+    let_in=$0
+    '"$LET_IN"'
+    "$1" buildx build --pull --no-cache --progress plain -t acme/built "$2" || exit
+    docker-credential-lease agent status
+    [ "$(docker-credential-lease agent status | grep -c "lease ssh/creds/pull/")" = 1 ]
+  ' "$WORLD/servers/docker.io/htpasswd" "$DOCKER" "$WORLD/buildx" || status=$?
+  docker image inspect --format '{{.RootFS}}' acme/built || status=1
+  ends_with_no_lease "$status"
+}
+
+made_inside() {
+  # shellcheck disable=SC2016 # the inner shell expands it
+  timeout 60 "$BIN" run -- bash -c '
+    "$0" buildx create --name made-inside && "$0" context create made-inside --docker host=unix:///run/docker.sock
+  ' "$DOCKER" || return
+  docker buildx ls && docker context ls || return
+  docker buildx ls | grep -q '^made-inside' && docker context ls | grep -q '^made-inside' || return
+  docker buildx rm made-inside && docker context rm made-inside
 }
 
 #### Logins made inside, and the user's own
