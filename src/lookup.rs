@@ -8,7 +8,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use crate::agent::client::Client;
-use crate::agent::line::{Login, Said, Told};
+use crate::agent::line::{Login, Said, Spot, Told};
 use crate::ask::Question;
 use crate::config::{Config, DEFAULT_TIMEOUT, Rule};
 use crate::credential::{Credential, Lease};
@@ -139,8 +139,18 @@ impl<'a> Session<'a> {
 
     /// Has the agent forget a registry, and give its leases back.
     pub fn forget(&self, registry: &Registry) {
-        let said = Said { flush: Some(vec![registry.host_and_port()]), ..Said::default() };
-        let told = self.tell(said);
+        self.flush(registry, None);
+    }
+
+    /// Has it forget what stands in the rule's place too, whoever else has asked for it.
+    fn forget_place(&self, rule: &Rule, registry: &Registry) {
+        let (source, place) =
+            (rule.source.name().to_owned(), rule.source.place(registry).unwrap_or_default());
+        self.flush(registry, Some(Spot { source, place }));
+    }
+
+    fn flush(&self, registry: &Registry, spot: Option<Spot>) {
+        let told = self.tell(Said { flush: Some(vec![registry.host_and_port()]), spot, ..Said::default() });
         for left in told.map(|told| told.left).unwrap_or_default() {
             crate::log::event(|| left);
         }

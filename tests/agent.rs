@@ -9,6 +9,7 @@ mod life;
 mod lines;
 mod load;
 mod logins;
+mod places;
 mod sharing;
 mod trust;
 

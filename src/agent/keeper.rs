@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::kept::{Kept, Life, Moment};
-use super::line::{Brought, Failed, Leased, Want};
+use super::line::{Brought, Failed, Leased, Spot, Want};
 use crate::error::Kind;
 use entry::{Entry, Fetching, Renewal};
 
@@ -56,8 +56,10 @@ impl<W> Keeper<W> {
         let entry = self.entries.entry(want.key.clone()).or_insert_with(|| Entry::new(now));
         entry.is_used = true;
         (entry.asked, entry.idle) = (now, Duration::from_millis(want.idle));
-        entry.registries.insert(want.about.registry.clone());
-        if let Some(kept) = entry.kept.as_ref().filter(|kept| kept.is_fresh(now)) {
+        entry.is_about(&want.about);
+        let is_young =
+            |kept: &Kept| want.cap.is_none_or(|cap| now.since(&kept.fetched) < Duration::from_millis(cap));
+        if let Some(kept) = entry.kept.as_ref().filter(|kept| kept.is_fresh(now) && is_young(kept)) {
             return Some(Turn::Kept(Rc::clone(kept)));
         }
         if let Some(refused) = self.refused.get_mut(&want.login).filter(|refused| !refused.is_over(now)) {
@@ -86,7 +88,7 @@ impl<W> Keeper<W> {
     ) -> Turns<W> {
         let kept = Rc::new(Kept::new(want.about.clone(), brought, now, jitter));
         let entry = self.entries.entry(want.key.clone()).or_insert_with(|| Entry::new(now));
-        entry.registries.insert(want.about.registry.clone());
+        entry.is_about(&want.about);
         entry.failed = None;
         self.refused.remove(&want.login);
         let own = entry.fetching.take_if(|fetching| fetching.who == who);
@@ -152,16 +154,26 @@ impl<W> Keeper<W> {
         let is_named = |asked: &BTreeSet<String>| {
             registries.is_empty() || registries.iter().any(|registry| asked.contains(registry))
         };
+        self.refused.retain(|_, refused| !is_named(&refused.registries));
+        let mut leases = self.forget(|entry| is_named(&entry.registries));
+        leases.extend(self.old.extract_if(.., |held| is_named(&held.registries)));
+        leases
+    }
+
+    /// Forgets what is kept of a place, whoever has asked for it: another credential stands there now, or none.
+    pub(super) fn flush_spot(&mut self, spot: &Spot) -> Vec<Held> {
+        self.forget(|entry| entry.spot.as_ref() == Some(spot))
+    }
+
+    fn forget(&mut self, is_meant: impl Fn(&Entry<W>) -> bool) -> Vec<Held> {
         let mut leases = Vec::new();
-        for entry in self.entries.values_mut().filter(|entry| is_named(&entry.registries)) {
+        for entry in self.entries.values_mut().filter(|entry| is_meant(entry)) {
             leases.extend(entry.kept.take().and_then(|kept| entry.held(&kept)));
             entry.failed = None;
             if let Some(fetching) = &mut entry.fetching {
                 fetching.is_flushed = true;
             }
         }
-        self.refused.retain(|_, refused| !is_named(&refused.registries));
-        leases.extend(self.old.extract_if(.., |held| is_named(&held.registries)));
         self.entries.retain(|_, entry| !entry.is_empty());
         leases
     }

@@ -42,6 +42,9 @@ pub(crate) struct Said {
     /// Forget these registries, and give their leases back; all of them where none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) flush: Option<Vec<String>>,
+    /// And what is kept of this place, for whomever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) spot: Option<Spot>,
     /// Keep a login that no rule is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) login: Option<Login>,
@@ -112,12 +115,22 @@ pub(crate) struct Want {
     pub(crate) patience: u64,
     /// How long the agent may stay without being asked, in milliseconds.
     pub(crate) idle: u64,
+    /// How old what is given may be, in milliseconds: others that share it may let it be kept for longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cap: Option<u64>,
 }
 
 /// What people are told of a look-up.
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct About {
     pub(crate) registry: String,
+    pub(crate) source: String,
+    pub(crate) place: String,
+}
+
+/// A place of a source.
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Spot {
     pub(crate) source: String,
     pub(crate) place: String,
 }

@@ -3,10 +3,17 @@
 use std::time::SystemTime;
 
 use super::keeper::Keeper;
-use super::line::{Listed, Status};
+use super::line::{Listed, Login, Status};
 
-/// Everything that is kept, never a secret.
-pub(super) fn status<W>(keeper: &Keeper<W>, socket: &str) -> Status {
+/// What a login that no rule is for has for its source.
+const LOGIN: &str = "login";
+
+/// Everything that is kept, never a secret; logins that no rule is for, each with when it was made.
+pub(super) fn status<'l, W>(
+    keeper: &Keeper<W>,
+    logins: impl Iterator<Item = &'l (Login, SystemTime)>,
+    socket: &str,
+) -> Status {
     let listed = keeper.kept().map(|kept| Listed {
         registry: kept.about.registry.clone(),
         source: kept.about.source.clone(),
@@ -25,7 +32,16 @@ pub(super) fn status<W>(keeper: &Keeper<W>, socket: &str) -> Status {
         expires: held.life.ends().and_then(rfc3339),
         lease: Some(held.lease.id.clone()),
     });
-    let listed = listed.chain(old);
+    let logins = logins.map(|(login, made)| Listed {
+        registry: login.registry.clone(),
+        source: LOGIN.to_owned(),
+        place: "memory".to_owned(),
+        username: login.username.clone(),
+        fetched: rfc3339(*made).unwrap_or_default(),
+        expires: None,
+        lease: None,
+    });
+    let listed = listed.chain(old).chain(logins);
     let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION").to_owned());
     Status { pid, version, socket: socket.to_owned(), credentials: listed.collect() }
 }

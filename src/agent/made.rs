@@ -37,7 +37,14 @@ pub(super) fn about(registry: &str) -> About {
 /// A look-up that a config of no special words makes.
 pub(super) fn want(key: &str) -> Want {
     let (patience, idle) = (5_000, 30 * 60_000);
-    Want { key: key.to_owned(), login: "a login".to_owned(), about: about("ghcr.io"), patience, idle }
+    Want {
+        key: key.to_owned(),
+        login: "a login".to_owned(),
+        about: about("ghcr.io"),
+        patience,
+        idle,
+        cap: None,
+    }
 }
 
 /// A credential of which nobody said when it ends, kept for five minutes.

@@ -34,7 +34,7 @@ pub(crate) const DEFAULT_IDLE: Duration = Duration::from_secs(30 * 60);
 struct Agent {
     keeper: RefCell<Keeper<oneshot::Sender<Turn>>>,
     /// Logins that no rule is for, by registry.
-    logins: RefCell<BTreeMap<String, Login>>,
+    logins: RefCell<BTreeMap<String, (Login, SystemTime)>>,
     /// Where it listens, for people.
     socket: String,
     started: Instant,
@@ -220,28 +220,30 @@ impl Agent {
                 tell(turns);
                 answer(own)
             }
-            Said { flush: Some(registries), .. } => {
+            Said { flush: Some(registries), spot, .. } => {
                 self.logins
                     .borrow_mut()
                     .retain(|registry, _| !registries.is_empty() && !registries.contains(registry));
-                let leases = self.keeper.borrow_mut().flush(&registries);
+                let mut leases = self.keeper.borrow_mut().flush(&registries);
+                leases.extend(spot.iter().flat_map(|spot| self.keeper.borrow_mut().flush_spot(spot)));
                 Told { left: self.hand_back(leases).await, ..done }
             }
             Said { login: Some(login), .. } => {
-                self.logins.borrow_mut().insert(login.registry.clone(), login);
+                self.logins.borrow_mut().insert(login.registry.clone(), (login, now.wall));
                 done
             }
             Said { recall: Some(registry), .. } => match self.logins.borrow().get(&registry) {
-                Some(login) => Told { kept: Some(login.clone()), ..Told::default() },
+                Some((login, _)) => Told { kept: Some(login.clone()), ..Told::default() },
                 None => Told { none: true, ..Told::default() },
             },
             Said { logins: true, .. } => {
                 let all = self.logins.borrow();
-                let named = all.values().map(|login| (login.registry.clone(), login.username.clone()));
+                let named = all.values().map(|(login, _)| (login.registry.clone(), login.username.clone()));
                 Told { logins: Some(named.collect()), ..Told::default() }
             }
             Said { status: true, .. } => {
-                let status = listed::status(&self.keeper.borrow(), &self.socket);
+                let status =
+                    listed::status(&self.keeper.borrow(), self.logins.borrow().values(), &self.socket);
                 Told { status: Some(status), ..Told::default() }
             }
             _ => Told { refused: Some("nothing is asked".to_owned()), ..Told::default() },

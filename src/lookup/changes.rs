@@ -31,7 +31,7 @@ impl Session<'_> {
         let writing = resolve::store(rule, question, self.environment, self.bounds(), given);
         // A signal in the middle would leave half of it behind, or a login.
         let (written, _) = block_on(held_back(writing))?;
-        self.forget(question.registry);
+        self.forget_place(rule, question.registry);
         written
     }
 
@@ -42,7 +42,7 @@ impl Session<'_> {
     pub fn delete(&self, rule: &Rule, question: Question<'_>) -> Result<(), Error> {
         let deleting = resolve::erase(rule, question, self.environment, self.bounds());
         let (deleted, _) = block_on(held_back(deleting))?;
-        self.forget(question.registry);
+        self.forget_place(rule, question.registry);
         deleted
     }
 

@@ -32,7 +32,7 @@ impl Session<'_> {
         // What makes a credential is waited for longer: it is not to be made twice where the server is only slow.
         let patience = if rule.source.mints() { timeout / 4 * 3 } else { timeout / 2 };
         let (patience, idle) = (millis(patience), millis(self.agent().idle_timeout));
-        Want { key: inputs.finish(), login, about, patience, idle }
+        Want { key: inputs.finish(), login, about, patience, idle, cap: rule.ttl.map(millis) }
     }
 
     /// Asks the agent first; where there is none, the source alone.

@@ -88,3 +88,16 @@ fn a_login_that_holds_anything_comes_back_as_it_was() {
     agent.talker().store("gcr.io", "ü\"\n", &secret).is_silent();
     agent.talker().get("gcr.io").is_found("gcr.io", "ü\"\n", &secret);
 }
+
+#[test]
+fn status_names_them_without_their_secret() {
+    let agent = Agent::start();
+    agent.talker().store("gcr.io", "me", "pw-login").is_silent();
+    let kept = agent.kept();
+    assert_eq!(kept.len(), 1);
+    assert_eq!((&kept[0]["registry"], &kept[0]["source"]), (&"gcr.io".into(), &"login".into()));
+    assert_eq!((&kept[0]["username"], &kept[0]["expires"]), (&"me".into(), &serde_json::Value::Null));
+    assert!(kept[0]["fetched"].as_str().unwrap().starts_with("20"));
+    let told = agent.talker().run(&["agent", "status"], "").stdout;
+    assert!(told.contains("gcr.io: me from login: memory") && !told.contains("pw-"), "{told}");
+}

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::super::kept::{Kept, Life, Moment};
-use super::super::line::{About, Failed, Leased};
+use super::super::line::{About, Failed, Leased, Spot};
 use super::{Turn, Who};
 use crate::error::Kind;
 
@@ -19,6 +19,8 @@ pub(super) struct Entry<W> {
     pub(super) kept: Option<Rc<Kept>>,
     /// Everything that it was asked for.
     pub(super) registries: BTreeSet<String>,
+    /// Source and place, once somebody has told.
+    pub(super) spot: Option<Spot>,
     /// When it was last asked for, and how long the agent stays without being asked.
     pub(super) asked: Moment,
     pub(super) idle: Duration,
@@ -66,6 +68,7 @@ impl<W> Entry<W> {
         Self {
             kept: None,
             registries: BTreeSet::new(),
+            spot: None,
             asked: now,
             idle: Duration::ZERO,
             is_used: false,
@@ -74,6 +77,12 @@ impl<W> Entry<W> {
             fetching: None,
             waiting: VecDeque::new(),
         }
+    }
+
+    /// Somebody asks for it, or brings it.
+    pub(super) fn is_about(&mut self, about: &About) {
+        self.registries.insert(about.registry.clone());
+        self.spot.get_or_insert_with(|| Spot { source: about.source.clone(), place: about.place.clone() });
     }
 
     /// What a failure a moment ago means now.
