@@ -24,10 +24,13 @@ pub fn find(config: &Value, Question { registry, asked, .. }: Question<'_>) -> O
     let verbatim = entries(config).find(|(key, _)| *key == asked).and_then(|(_, entry)| login(entry));
     // One with a path is for what is below it, as a rule's would be; the longest is meant.
     let fits = |key: &str| Pattern::parse(key).ok().filter(|own| !own.is_wildcard() && own.matches(registry));
-    verbatim.or_else(|| {
+    let found = verbatim.or_else(|| {
         let found = entries(config).filter_map(|(key, entry)| Some((fits(key)?, login(entry)?)));
         found.max_by(|(one, _), (two, _)| one.precedence(two)).map(|(_, credential)| credential)
-    })
+    })?;
+    let by_path =
+        |key: &str| Pattern::parse(key).is_ok_and(|own| own.has_path() && own.matches_host(registry));
+    Some(Credential { is_by_path: entries(config).any(|(key, _)| by_path(key)), ..found })
 }
 
 /// Every login, with its key.

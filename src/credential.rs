@@ -12,6 +12,8 @@ pub struct Credential {
     pub secret: SecretString,
     /// When it ends, where its source says so.
     pub expires: Option<SystemTime>,
+    /// Whether another path of the same registry may have another one.
+    pub is_by_path: bool,
     /// The lease, where the source can take the credential back.
     pub lease: Option<Lease>,
 }
@@ -33,7 +35,7 @@ pub struct Lease {
 impl Credential {
     /// One of which nobody says when it ends, and that nobody takes back.
     pub fn new(username: impl Into<String>, secret: SecretString) -> Self {
-        Self { username: username.into(), secret, expires: None, lease: None }
+        Self { username: username.into(), secret, expires: None, is_by_path: false, lease: None }
     }
 
     /// Whether it is this user name with this secret.

@@ -17,6 +17,7 @@ use crate::error::{Kind, Problem};
 use crate::file;
 use crate::inputs::Inputs;
 use crate::keys::{Form, Keys, Read};
+use crate::pod;
 use jwt::Claims;
 
 /// Where Kubernetes puts a pod's own token
@@ -173,11 +174,7 @@ impl Token {
                 (token, "the GitHub token".to_owned(), "check this machine's clock")
             }
             Origin::ServiceAccount if ask.pod.is_some() => {
-                let token = ask.pod.and_then(|pod| pod.token.as_ref()).ok_or_else(|| {
-                    missing("the kubelet sent no service account token".to_owned()).hint(
-                        "set tokenAttributes for this provider in the kubelet's config; static pods have none",
-                    )
-                })?;
+                let token = ask.pod.and_then(|pod| pod.token.as_ref()).ok_or_else(pod::no_token)?;
                 let token = Zeroizing::new(token.expose_secret().to_owned());
                 (token, "the token that the kubelet sent".to_owned(), "check this machine's clock")
             }

@@ -68,6 +68,8 @@ impl Annotated {
             .iter()
             .map(|part| match (part, pod) {
                 (Part::Literal(text), _) => Ok(text.as_str()),
+                // The kubelet sends both or neither.
+                (Part::Annotation(_), Some(Pod { token: None, .. })) => Err(no_token()),
                 (Part::Annotation(name), Some(pod)) => {
                     pod.annotations.get(name).map(String::as_str).filter(|value| !value.is_empty()).ok_or_else(
                         || {
@@ -89,6 +91,12 @@ impl Annotated {
     }
 }
 
+/// What a look-up for a pod ends in that needs its token and got none.
+pub fn no_token() -> Problem {
+    Problem::new(Kind::Unauthenticated, "the kubelet sent no service account token")
+        .hint("set tokenAttributes for this provider in the kubelet's config; static pods have none")
+}
+
 /// Whether Kubernetes takes the name: `[prefix/]name`
 /// (<https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/#syntax-and-character-set>).
 fn is_name(name: &str) -> bool {
@@ -103,7 +111,10 @@ mod tests {
     fn filled(text: &str) -> Option<String> {
         let annotations = [("a.b/c-d", "one"), ("e", "two"), ("empty", "")];
         let annotations = annotations.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Annotated::parse(text).ok()?.fill("role", Some(&Pod { token: None, annotations })).ok()
+        Annotated::parse(text)
+            .ok()?
+            .fill("role", Some(&Pod { token: Some(SecretString::from("t")), annotations }))
+            .ok()
     }
 
     #[test]

@@ -27,6 +27,8 @@ const REQUEST_LIMIT: usize = 1024 * 1024;
 const IMAGE_LIMIT: usize = 4 * 1024;
 
 const GROUP: &str = "credentialprovider.kubelet.k8s.io/";
+/// How long the kubelet may use any answer at most.
+const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
 
 /// What the kubelet asks (<https://kubernetes.io/docs/reference/config-api/kubelet-credentialprovider.v1/>); what later
@@ -36,6 +38,7 @@ const VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha1"];
 struct Request {
     kind: String,
     api_version: String,
+    #[serde(default)]
     image: String,
     service_account_token: Option<SecretString>,
     service_account_annotations: Option<BTreeMap<String, String>>,
@@ -75,7 +78,9 @@ pub fn run(
     let (found, cache_key_type) = match Asked::parse(&image) {
         Asked::Registry(registry) => {
             let question = Question { registry: &registry, asked: &image, pod: Some(&pod) };
-            (fetch(question, config, session)?, cache_key_type(config, &registry))
+            let found = fetch(question, config, session)?;
+            let is_by_path = found.as_ref().is_some_and(|(_, credential)| credential.is_by_path);
+            (found, if is_by_path { "Image" } else { cache_key_type(config, &registry) })
         }
         Asked::HubSubKey | Asked::NoRegistry => (None, "Image"),
     };
@@ -130,7 +135,9 @@ fn fetch<'c>(
         log::event(|| format!("{}: no rule", question.registry));
         return Ok(None);
     };
-    match session.fetch(rule, question).map_err(|error| resolve::soften(rule, error)) {
+    // A credential store keeps hosts, and the kubelet asks for images.
+    let asked = if rule.source.is_store() { host(question.asked) } else { question.asked };
+    match session.fetch(rule, Question { asked, ..question }).map_err(|error| resolve::soften(rule, error)) {
         Ok(credential) => Ok(Some((rule, credential))),
         Err(Error::NotFound) => Ok(None),
         Err(error) => Err(error),
@@ -154,12 +161,13 @@ fn cached_for(credential: &Credential, rule: &Rule, config: &Config, now: System
     }
     let usual = config.agent.ttl;
     let half = |end: SystemTime| end.duration_since(now).unwrap_or_default() / 2;
-    credential.expires.map_or(usual, half).min(rule.ttl.unwrap_or(Duration::MAX))
+    // Go's own Duration ends after 292 years.
+    credential.expires.map_or(usual, half).min(rule.ttl.unwrap_or(LONGEST)).min(LONGEST)
 }
 
 /// The registry in the request's own words: the kubelet looks the answer up by them, its port included.
 fn host(image: &str) -> &str {
-    let image = image.strip_prefix("https://").or(image.strip_prefix("http://")).unwrap_or(image);
+    let image = image.split_once("://").map_or(image, |(_, image)| image);
     image.split('/').next().unwrap_or(image)
 }
 
@@ -175,7 +183,34 @@ fn in_go(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::SecretString;
+
     use super::*;
+
+    #[test]
+    fn the_host_is_what_stands_before_the_first_slash() {
+        for (image, expected) in [
+            ("quay.io/x", "quay.io"),
+            ("HTTPS://quay.io:8443/x/y", "quay.io:8443"),
+            ("docker.io", "docker.io"),
+        ] {
+            assert_eq!(host(image), expected);
+        }
+    }
+
+    #[test]
+    fn nothing_is_used_for_longer_than_go_can_say() {
+        let rules = "[registry.\"ghcr.io\"]\nsource = \"env\"\nusername = \"u\"\npassword-env = \"P\"\n";
+        let variables = [("DOCKER_CREDENTIAL_LEASE_CONFIG_TOML".to_owned(), rules.to_owned())];
+        let config = Config::load(&crate::environment::Environment::Fixed(variables.into())).unwrap();
+        let now = SystemTime::now();
+        let ends = |hours: u64| Credential {
+            expires: now.checked_add(Duration::from_secs(hours * 3600)),
+            ..Credential::new("u", SecretString::from("p"))
+        };
+        let hours = |of: u64| cached_for(&ends(of), &config.rules[0], &config, now).as_secs() / 3600;
+        assert_eq!([2, 24, 9_000_000].map(hours), [1, 12, 12]);
+    }
 
     #[test]
     fn durations_are_written_as_go_does() {

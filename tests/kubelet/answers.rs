@@ -131,3 +131,34 @@ fn a_source_that_fails_is_one_line_in_the_kubelets_log_or_nothing() {
     let broken = Helper::with_config("[registry.\"ghcr.io\"]\nsource = \"evn\"\n");
     fails_with(&broken.run(&["kubelet"], &asked), &["config: ", "config.toml:2:1: `source`"]);
 }
+
+#[test]
+fn a_credential_store_is_asked_for_the_host() {
+    let rule = "[registry.\"*\"]\nsource = \"helper\"\nname = \"hosts\"\n";
+    let helper = Helper::with_config(rule);
+    let path = format!("{}:{}", helper.home().join("bin").display(), std::env::var("PATH").unwrap());
+    crate::support::program::write_script(
+        &helper.home().join("bin/docker-credential-hosts"),
+        "if [ \"$(cat)\" = ghcr.io:8443 ]; then echo '{\"Username\":\"u\",\"Secret\":\"p\"}'; else exit 1; fi",
+    );
+    let helper = helper.env("PATH", path);
+    let found = given("Registry", "5m0s", &[("ghcr.io:8443", "u", "p")]);
+    assert_eq!(ask(&helper, "v1", "ghcr.io:8443/acme/app"), found);
+}
+
+#[test]
+fn a_login_for_a_path_is_not_the_registry_s() {
+    let helper = Helper::with_config("[registry.\"*\"]\nsource = \"file\"\npath = \"~/pull.json\"\n");
+    let login = |user: &str| json!({"username": user, "password": "p"});
+    let auths = json!({"auths": {
+        "quay.io": login("all"), "quay.io/acme": login("acme"), "ghcr.io": login("one"),
+    }});
+    std::fs::write(helper.home().join("pull.json"), auths.to_string()).unwrap();
+    for (image, kind, host, user) in [
+        ("quay.io/acme/app", "Image", "quay.io", "acme"),
+        ("quay.io/other/app", "Image", "quay.io", "all"),
+        ("ghcr.io/acme/app", "Registry", "ghcr.io", "one"),
+    ] {
+        assert_eq!(ask(&helper, "v1", image), given(kind, "5m0s", &[(host, user, "p")]), "{image}");
+    }
+}
