@@ -57,10 +57,10 @@ impl<'e> Fallback<'e> {
         }
         .into_iter()
         .collect();
-        // What is named must be there when it is asked for.
-        named.retain(|(name, _)| matches!(Asked::parse(name), Asked::Registry(_)));
         let logins = auths::logins(&self.config);
         named.extend(logins.map(|(key, login)| (key.clone(), login.username)));
+        // What is named must be there when it is asked for.
+        named.retain(|(name, _)| matches!(Asked::parse(name), Asked::Registry(_)));
         named
     }
 

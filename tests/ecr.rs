@@ -199,3 +199,17 @@ fn a_role_by_web_identity_takes_two_requests() {
     assert_eq!(aws.actions(), ["AssumeRoleWithWebIdentity", "GetAuthorizationToken"]);
     assert!(!aws.exchanges()[1].header("x-amz-security-token").is_empty());
 }
+
+#[test]
+fn a_rule_for_a_host_that_is_not_ecr_s_has_none_and_asks_nobody() {
+    let aws = Recorder::alone(|_| Reply::new(500, String::new()));
+    // Nor does a wider one answer in its stead.
+    let wider =
+        "[registry.\"*\"]\nsource = \"env\"\nusername = \"u\"\npassword-env = \"P\"\nany-host = true\n";
+    let helper = helper(&aws, &(rule("cache.example.com", "") + wider)).env("P", "p");
+    helper.get("cache.example.com").is_not_found();
+    helper.store("cache.example.com", "AWS", "x").is_silent();
+    helper.get("other.example.com").is_found("other.example.com", "u", "p");
+    assert_eq!(helper.list().stdout, "{}\n");
+    assert!(aws.exchanges().is_empty());
+}

@@ -27,13 +27,17 @@ pub(super) fn list(session: &Session<'_>) -> Result<BTreeMap<String, String>, Er
         for (name, username) in held {
             // Another rule may answer for it.
             if keys.rule(&name).is_some_and(|winner| std::ptr::eq(winner, *rule)) {
-                let key = if rule.source.is_store() { keys.in_its_words(&name) } else { keys.of(&name) };
-                named.entry(key).or_insert(username);
+                let key = if rule.source.is_store() { keys.kept_as(&name) } else { Some(keys.of(&name)) };
+                if let Some(key) = key {
+                    named.entry(key).or_insert(username);
+                }
             }
         }
     }
-    for (name, username) in logins {
-        named.entry(keys.in_its_words(&name)).or_insert(username);
+    // Of what a rule is for, the rule says what there is.
+    let is_free = |name: &str| config.is_built_in || keys.rule(name).is_none();
+    for (name, username) in logins.into_iter().filter(|(name, _)| is_free(name)) {
+        named.entry(keys.as_said(&name)).or_insert(username);
     }
     named.extend(kept.logins.into_iter().map(|(registry, username)| (keys.of(&registry), username)));
     Ok(named)
@@ -71,8 +75,16 @@ impl<'c> Keys<'c> {
         }
     }
 
-    /// A registry in the words of a credential store, which knows it by no others.
-    fn in_its_words(&self, name: &str) -> String {
+    /// A registry in the words of a credential store, which knows it by no others; `None` where it has too many for who
+    /// takes bare hosts.
+    fn kept_as(&self, name: &str) -> Option<String> {
+        let bare = self.as_said(name);
+        // Docker Hub is found under both.
+        (bare == name || name == HUB_URL).then_some(bare)
+    }
+
+    /// A registry in anybody's words, who knows it by others too.
+    fn as_said(&self, name: &str) -> String {
         match Asked::parse(name) {
             Asked::Registry(registry) if self.0.list_keys == ListKeys::Host => registry.host_and_port(),
             _ => name.to_owned(),

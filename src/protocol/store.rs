@@ -112,10 +112,15 @@ fn keep(registry: &Registry, credential: Credential, session: &Session<'_>) -> R
 /// contradicts it is worth a word.
 fn judge_username(rule: &Rule, given: &str, registry: &Registry, session: &Session<'_>) -> Result<(), Error> {
     match rule.source.stated_username(session.environment()) {
-        Some(stated) if stated != given && rule.store != Store::Ignore => Err(Error::Refused(format!(
-            "{}: {registry}: the rule's user is {stated}, not the given one; hint: log in as {stated}, or set store = \"ignore\" in the rule",
-            rule.source.name()
-        ))),
+        Some(stated) if stated != given && rule.store != Store::Ignore => {
+            // Nobody wrote the built-in rule, so nobody could change it.
+            let written = !session.config()?.is_built_in;
+            let ignore = if written { ", or set store = \"ignore\" in the rule" } else { "" };
+            Err(Error::Refused(format!(
+                "{}: {registry}: the rule's user is {stated}, not the given one; hint: log in as {stated}{ignore}",
+                rule.source.name()
+            )))
+        }
         _ => Ok(()),
     }
 }

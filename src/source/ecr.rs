@@ -19,6 +19,7 @@ use crate::environment::Environment;
 use crate::error::{Kind, Problem};
 use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
+use crate::log;
 use crate::registry::Registry;
 use hosts::{Host, is_account};
 
@@ -42,6 +43,8 @@ struct Ecr {
     usual_region: Option<String>,
     /// Whether the rule's own registry is one that it answers for; of a pattern nobody knows.
     is_listed: bool,
+    /// Whether the rule names one registry, whichever that is.
+    is_literal: bool,
     /// Nobody wrote the rule: what can be pulled by anybody is not its business.
     private_only: bool,
     aws: Rc<aws::Connection>,
@@ -103,9 +106,12 @@ pub(super) fn parse(keys: &Keys<'_>, setup: &Setup<'_>) -> Read<Box<dyn Source>>
         }
     }
     let usual_region = aws.stated_region().or(setup.region).map(str::to_owned);
-    let source = Ecr { account, region, usual_region, is_listed: true, private_only: setup.built_in, aws };
-    let is_listed = setup.pattern.literal().is_none_or(|registry| source.place(&registry).is_some());
-    Ok(Box::new(Ecr { is_listed, ..source }))
+    let private_only = setup.built_in;
+    let mut source =
+        Ecr { account, region, usual_region, is_listed: true, is_literal: false, private_only, aws };
+    source.is_listed = setup.pattern.literal().is_none_or(|registry| source.place(&registry).is_some());
+    source.is_literal = !setup.pattern.is_wildcard();
+    Ok(Box::new(source))
 }
 
 impl Source for Ecr {
@@ -115,7 +121,12 @@ impl Source for Ecr {
 
     /// Account and region, all that tokens differ by.
     fn place(&self, registry: &Registry) -> Option<String> {
-        Some(match self.wanted(&registry.host_and_port())? {
+        let host = registry.host_and_port();
+        let Some(wanted) = self.wanted(&host) else {
+            // Where a pattern leaves it to other rules, one that names it has the last word: there is none.
+            return self.is_literal.then(|| "no account".to_owned());
+        };
+        Some(match wanted {
             Wanted::Private { account, region: Some(region) } => format!("{account} in {region}"),
             Wanted::Private { account, region: None } => account.to_owned(),
             Wanted::Public => "public.ecr.aws".to_owned(),
@@ -167,7 +178,10 @@ impl Ecr {
 
     async fn fetch(&self, ask: &Ask<'_>) -> Answer {
         let host = ask.registry.host_and_port();
-        let Some(wanted) = self.wanted(&host) else { return Ok(None) };
+        let Some(wanted) = self.wanted(&host) else {
+            log::event(|| format!("{NAME}: {host} is none of ECR's hosts, and the rule names no account"));
+            return Ok(None);
+        };
         let token = match wanted {
             Wanted::Private { account, region } => {
                 let session =

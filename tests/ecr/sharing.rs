@@ -132,3 +132,19 @@ fn a_token_that_has_ended_is_given_and_not_kept() {
         assert_eq!((aws.exchanges().len(), agent.kept().len()), (2, 0));
     }
 }
+
+#[test]
+fn a_rule_s_own_ttl_bounds_what_others_let_be_kept() {
+    let Some(moto) = Moto::find() else { return };
+    let (agent, aws) = (Agent::start(), moto_with_life(&moto, HALF_A_DAY));
+    let alias = rule("cache.example.com", &format!("account = \"{ACCOUNT}\"\nttl = \"0s\""));
+    let helper = agent.serves(helper(&aws, &(rules_of_one() + &alias))).env("AWS_REGION", "us-east-1");
+    for (host, requests) in [(HOST, 1), ("cache.example.com", 2), (HOST, 2), ("cache.example.com", 3)] {
+        helper.get(host).is_found(host, "AWS", TOKEN);
+        assert_eq!(aws.exchanges().len(), requests, "{host}");
+    }
+}
+
+fn rules_of_one() -> String {
+    rule("*.dkr.ecr.*.amazonaws.com", "")
+}
