@@ -33,7 +33,8 @@ struct Vault {
     pattern: Pattern,
     /// The segments of the API path below `/v1/`.
     path: Vec<Template>,
-    method: Verb,
+    /// `None` where the rule states none, and so reads.
+    method: Option<Verb>,
     body: Option<Body>,
     username: Option<String>,
     fields: Fields,
@@ -58,8 +59,7 @@ pub(super) fn parse(keys: &Keys<'_>, setup: &Setup<'_>) -> Read<Box<dyn Source>>
     let connection = setup.connection(keys, "vault", setup.vault)?;
     keys.finish()?;
     let path = segments(&keys.required("path", path)?).map_err(|why| keys.mistake("path", &why))?;
-    let method = method.unwrap_or(Verb::Get);
-    if method == Verb::Get && body.is_some() {
+    if body.is_some() && !matches!(method, Some(Verb::Post | Verb::Put)) {
         return Err(keys.mistake("body", "is sent by a write only: add method = \"POST\""));
     }
     let body =
@@ -93,7 +93,7 @@ impl Source for Vault {
     }
 
     fn mints(&self) -> bool {
-        self.method != Verb::Get
+        self.verb() != Verb::Get
     }
 
     fn depends_on(&self, environment: &Environment, inputs: &mut Inputs) {
@@ -123,11 +123,19 @@ impl Source for Vault {
     }
 
     fn writable(&self) -> Result<&dyn Writable, &'static str> {
-        if self.mints() { Err("what its method makes is kept nowhere") } else { Ok(self) }
+        match self.method {
+            None => Ok(self),
+            Some(Verb::Get) => Err("method is for a rule that only gives: remove it"),
+            Some(Verb::Post | Verb::Put) => Err("what its method makes is kept nowhere"),
+        }
     }
 }
 
 impl Vault {
+    fn verb(&self) -> Verb {
+        self.method.unwrap_or(Verb::Get)
+    }
+
     /// The path's segments for the registry; what `{path}` fills in may be several.
     fn filled(&self, registry: &Registry) -> Option<Vec<String>> {
         let mut filled = Vec::new();
@@ -150,7 +158,7 @@ impl Vault {
         };
         let session = self.connection.open(ask).await?;
         let asked = match &body {
-            Some(body) => session.write(self.method.http(), &path, body).await?,
+            Some(body) => session.write(self.verb().http(), &path, body).await?,
             None => session.read(&path).await?,
         };
         let answer = match asked {
@@ -181,7 +189,7 @@ impl Vault {
 
     /// A path of a versioned K/V engine without `data/` is refused by policy, or answered with a warning.
     fn may_lack_data(&self, refusal: &Refusal) -> bool {
-        self.method == Verb::Get && (refusal.status == 403 || refusal.lacks_data())
+        self.verb() == Verb::Get && (refusal.status == 403 || refusal.lacks_data())
     }
 
     fn refused(&self, refusal: &Refusal, path: &[String]) -> Problem {
