@@ -67,6 +67,22 @@ fn nothing_there_is_no_failure_and_nothing_is_sent() {
 }
 
 #[test]
+fn what_a_list_holds_stays_and_that_is_a_failure() {
+    for kv in Kv::both() {
+        let held = json!({"robots": [{"user": "octocat", "token": "pw-1"}]});
+        kv.write("list", &held);
+        let keys = "username-key = \"/robots/0/user\"\npassword-key = \"/robots/0/token\"";
+        let helper = kv.helper("list", keys);
+        helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
+        helper.erase("ghcr.io").fails_with(&[
+            &format!("vault: {}: its key leads through a list, so it is not taken out", kv.path("list")),
+            "hint: take it out by hand",
+        ]);
+        assert_eq!(kv.read("list"), held);
+    }
+}
+
+#[test]
 fn without_the_word_for_it_nothing_is_deleted() {
     for kv in Kv::both() {
         kv.write("ghcr", &pair());

@@ -48,7 +48,14 @@ impl Vault {
         let path = self.filled(ask.registry).ok_or_else(misfit)?;
         let session = self.connection.open(ask).await?;
         let secret = Secret::find(&session, &path, self.logs_in()).await?;
-        let edit = |object: &mut _| Ok(self.fields.take(object, self.username.is_none()));
+        let edit = |object: &mut _| {
+            let is_over = self.fields.take(object, self.username.is_none());
+            if self.fields.hold_password(object) {
+                let cause = "its key leads through a list, so it is not taken out";
+                return Err(Problem::new(Kind::Malformed, cause).hint("take it out by hand"));
+            }
+            Ok(is_over)
+        };
         secret.change(ask.limits.answer, edit).await
     }
 
