@@ -1,10 +1,13 @@
 //! What `docker logout` takes out of a K/V engine.
 
+use std::sync::Once;
+
 use serde_json::{Value, json};
 
 use crate::support::agent::Agent;
-use crate::support::gate::Gate;
+use crate::support::gate::{Gate, Step};
 use crate::support::kv::Kv;
+use crate::support::servers::request;
 
 const PAIR: &str = r#"{"username":"octocat","password":"pw-1"}"#;
 
@@ -82,6 +85,90 @@ fn what_a_list_holds_stays_and_that_is_a_failure() {
     }
 }
 
+/// Has somebody else write the secret right before the first request that deletes it.
+fn overtaking(kv: &Kv, name: &str, data: &Value) -> Gate {
+    let url = format!("{}/v1/{}", kv.bao.address, kv.path(name));
+    let (token, body) = (kv.bao.token.clone(), json!({ "data": data }).to_string());
+    let once = Once::new();
+    Gate::holding(&kv.bao.address, move |line| {
+        if line.starts_with("DELETE ") || line.contains("/delete/") {
+            let write = || assert_eq!(request("POST", &url, &[("X-Vault-Token", &token)], &body).0, 200);
+            once.call_once(write);
+        }
+        Step::Pass
+    })
+}
+
+#[test]
+fn what_was_written_in_between_is_judged_anew() {
+    let Some(kv) = Kv::versioned() else { return };
+    let other = json!({"username": "hubot", "password": "pw-2"});
+    let shared = json!({"owner": "ops", "username": "octocat", "password": "pw-1"});
+    for (name, between, left) in [
+        // Another login stays, with its version; this one's keys go wherever they are.
+        ("other", &other, other.clone()),
+        ("owner", &shared, json!({"owner": "ops"})),
+        ("same", &pair(), Value::Null),
+    ] {
+        let paths = [kv.path(name), format!("{}/delete/{name}", kv.mount)];
+        let all = "capabilities = [\"create\", \"read\", \"update\", \"delete\"]";
+        let [with, without] = [
+            format!("path \"{}\" {{ {all} }} path \"{}\" {{ {all} }}", paths[0], paths[1]),
+            format!("path \"{}\" {{ {all} }}", paths[0]),
+        ]
+        .map(|policy| kv.bao.token(&policy));
+        for token in [with, without] {
+            kv.write(name, &pair());
+            let gate = overtaking(&kv, name, between);
+            let helper = kv.helper(name, "").env("VAULT_ADDR", gate.url()).env("VAULT_TOKEN", token);
+            helper.erase("ghcr.io").is_silent();
+            assert_eq!(kv.read(name), left, "{:?}", gate.told());
+        }
+    }
+}
+
+#[test]
+fn without_the_right_to_delete_one_version_the_newest_is_read_once_more() {
+    let Some(kv) = Kv::versioned() else { return };
+    kv.write("ghcr", &pair());
+    let path = kv.path("ghcr");
+    let token = kv.bao.token(&format!("path \"{path}\" {{ capabilities = [\"read\", \"delete\"] }}"));
+    let gate = Gate::to(&kv.bao.address);
+    let helper = kv.helper("ghcr", "").env("VAULT_ADDR", gate.url()).env("VAULT_TOKEN", token);
+    helper.erase("ghcr.io").is_silent();
+    assert_eq!(kv.read("ghcr"), Value::Null);
+    let told = gate.told();
+    assert_eq!(
+        told[1..],
+        [
+            format!("GET /v1/{path} 200"),
+            format!("POST /v1/{}/delete/ghcr 403", kv.mount),
+            format!("GET /v1/{path} 200"),
+            format!("DELETE /v1/{path} 204"),
+        ]
+    );
+}
+
+#[test]
+fn whoever_is_overtaken_all_the_time_is_told_within_the_timeout() {
+    let Some(kv) = Kv::versioned() else { return };
+    kv.write("ghcr", &pair());
+    let url = format!("{}/v1/{}", kv.bao.address, kv.path("ghcr"));
+    let (token, body) = (kv.bao.token.clone(), json!({ "data": pair() }).to_string());
+    let gate = Gate::holding(&kv.bao.address, move |line| {
+        if line.contains("/delete/") {
+            assert_eq!(request("POST", &url, &[("X-Vault-Token", &token)], &body).0, 200);
+        }
+        Step::Pass
+    });
+    let config = format!("timeout = \"1s\"\n{}", kv.rule("ghcr", ""));
+    let helper = kv.bao.helper(&config).env("VAULT_ADDR", gate.url());
+    helper.erase("ghcr.io").fails_with(&["others have written there in between", "; hint: "]);
+    let tries = gate.told().iter().filter(|line| line.contains("/delete/")).count();
+    assert!(tries > 2, "{tries}");
+    assert_eq!(kv.read("ghcr"), pair());
+}
+
 #[test]
 fn without_the_word_for_it_nothing_is_deleted() {
     for kv in Kv::both() {
@@ -105,7 +192,10 @@ fn the_missing_right_is_named() {
             let path = kv.path(name);
             let token = kv.bao.token(&format!("path \"{path}\" {{ capabilities = [{rights}] }}"));
             let helper = kv.helper(name, "").env("VAULT_TOKEN", token);
-            helper.erase("ghcr.io").fails_with(&["permission denied", &format!("allow {missing} on {path}")]);
+            let answer = helper.erase("ghcr.io");
+            let line = answer.fails_with(&["permission denied", &format!("allow {missing} on {path}")]);
+            let better = format!("{path}, or better update on {}/delete/{name}", kv.mount);
+            assert_eq!(line.contains(&better), kv.is_versioned && missing == "delete", "{line}");
         }
         assert_eq!(kv.read("alone"), pair());
     }

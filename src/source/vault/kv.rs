@@ -15,6 +15,8 @@ use crate::vault::{Engine, Mount, Refusal, Session};
 const PAUSE: std::ops::Range<u64> = 5..50;
 /// What a try needs, at the end of the time.
 const ANOTHER_TRY: Duration = Duration::from_millis(100);
+/// What to do about others who write at the same time.
+const TRY_AGAIN: &str = "others write there all the time: try again";
 /// What is shorter could stand in a sentence by chance.
 const SHORTEST_SECRET: usize = 8;
 
@@ -125,7 +127,7 @@ impl<'s> Secret<'s> {
                 return Err(Problem::new(Kind::Denied, "the login's token is used up by the read")
                     .hint("raise token_num_uses of the login's role, or leave it out"));
             }
-            let changed = if is_over { self.delete().await } else { self.write(object, &held).await };
+            let changed = if is_over { self.delete(&held).await } else { self.write(object, &held).await };
             let Some(overtaken) = changed? else { return Ok(()) };
             let pause = Duration::from_millis(fastrand::u64(PAUSE));
             if until.left() < pause + ANOTHER_TRY {
@@ -172,21 +174,70 @@ impl<'s> Secret<'s> {
             Err(refusal) => refusal,
         };
         if refusal.is_overtaken {
-            let hint = "others write there all the time: try again";
-            return Ok(Some(refusal.problem(Kind::Unavailable, hint)));
+            return Ok(Some(refusal.problem(Kind::Unavailable, TRY_AGAIN)));
         }
         let is_new = held.object.is_null() && held.version == 0;
         let right = if is_new { Right::Create } else { Right::Update };
         Err(self.kv.refused(&refusal, &self.path, right))
     }
 
-    /// Deletes it; of a versioned engine the newest version, which its owner can undelete.
-    async fn delete(&self) -> Result<Option<Problem>, Problem> {
-        match self.kv.session.delete(&self.path).await? {
-            Ok(_) => Ok(None),
-            Err(refusal) => Err(self.kv.refused(&refusal, &self.path, Right::Delete)),
+    /// Deletes it; of a versioned engine the version that was read, which its owner can undelete. The problem of whoever
+    /// was overtaken: what is there now has not been read.
+    async fn delete(&self, held: &Held) -> Result<Option<Problem>, Problem> {
+        if !self.kv.is_versioned {
+            let deleted = self.kv.session.delete(&self.path).await?;
+            return match deleted {
+                Ok(_) => Ok(None),
+                Err(refusal) => Err(self.kv.refused(&refusal, &self.path, Right::Delete)),
+            };
+        }
+        let path = self.versions();
+        let body = json!({"versions": [held.version]});
+        let deleted = self.kv.session.write(Method::POST, &path, &body).await?;
+        let is_used_up = self.kv.session.is_used_up();
+        match deleted {
+            // Nothing more can be asked; hardly ever has somebody else written.
+            Ok(_) if is_used_up => Ok(None),
+            Ok(_) => Ok(self.is_overtaken(held).await?.then(overtaken)),
+            Err(refusal) if refusal.status == 403 && !is_used_up => self.delete_newest(held).await,
+            Err(refusal) => Err(self.kv.refused(&refusal, &path, Right::Update)),
         }
     }
+
+    /// Deletes the newest version, for whoever may not name one: it is looked at once more right before.
+    async fn delete_newest(&self, held: &Held) -> Result<Option<Problem>, Problem> {
+        if self.is_overtaken(held).await? {
+            return Ok(Some(overtaken()));
+        }
+        let refusal = match self.kv.session.delete(&self.path).await? {
+            Ok(_) => return Ok(None),
+            Err(refusal) => refusal,
+        };
+        let problem = self.kv.refused(&refusal, &self.path, Right::Delete);
+        if problem.kind != Kind::Denied || !refusal.sent_token {
+            return Err(problem);
+        }
+        let hint = format!("{}, or better update on {}", problem.hint, self.versions().join("/"));
+        Err(problem.hint(hint))
+    }
+
+    /// Whether the newest version is another one than that which was read.
+    async fn is_overtaken(&self, held: &Held) -> Result<bool, Problem> {
+        Ok(self.read().await?.version != held.version)
+    }
+
+    /// Where the API deletes single versions of it.
+    fn versions(&self) -> Vec<String> {
+        let mut path = self.path.clone();
+        if let Some(kind) = path.get_mut(self.kv.depth) {
+            "delete".clone_into(kind);
+        }
+        path
+    }
+}
+
+fn overtaken() -> Problem {
+    Problem::new(Kind::Unavailable, "others have written there in between").hint(TRY_AGAIN)
 }
 
 /// Keeps everything that is written out of every sentence: what stands beside a credential may be another one.

@@ -1,8 +1,12 @@
 //! Writing: what clients put into a K/V engine and take out of it, and what it holds.
 
+use std::cell::OnceCell;
+
 use futures_util::StreamExt;
 use futures_util::stream;
 use secrecy::ExposeSecret;
+use secrecy::zeroize::Zeroizing;
+use serde_json::Value;
 
 use super::kv::{Kv, Secret};
 use super::refused::Right;
@@ -48,8 +52,16 @@ impl Vault {
         let path = self.filled(ask.registry).ok_or_else(misfit)?;
         let session = self.connection.open(ask).await?;
         let secret = Secret::find(&session, &path, self.logs_in()).await?;
-        let edit = |object: &mut _| {
-            let is_over = self.fields.take(object, self.username.is_none());
+        let with_username = self.username.is_none();
+        let first = OnceCell::new();
+        let edit = |object: &mut Value| {
+            let username = if with_username { self.fields.username(object).ok() } else { None };
+            let login = (username, self.fields.password(object).ok().map(Zeroizing::new));
+            // One that came in between stays.
+            if *first.get_or_init(|| login.clone()) != login {
+                return Ok(false);
+            }
+            let is_over = self.fields.take(object, with_username);
             if self.fields.hold_password(object) {
                 let cause = "its key leads through a list, so it is not taken out";
                 return Err(Problem::new(Kind::Malformed, cause).hint("take it out by hand"));
