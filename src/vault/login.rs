@@ -149,10 +149,8 @@ impl Login {
             }
             Way::Aws { role, connection, server_id } => {
                 let session = connection.open(ask, Some("us-east-1")).await?;
-                // No global STS knows these partitions' identities.
                 let partition = session.config.region().map(AsRef::as_ref);
-                let partition =
-                    partition.filter(|region| region.starts_with("cn-") || region.starts_with("us-gov-"));
+                let partition = partition.filter(|region| signed::is_apart(region));
                 let region = connection.stated_region().or(partition);
                 // What stands in the signed headers could come back without their base64.
                 let secrets =

@@ -10,6 +10,7 @@ use aws_sigv4::sign::v4;
 use aws_smithy_types::base64;
 use secrecy::SecretString;
 
+use crate::aws::Partition;
 use crate::error::{Kind, Problem};
 
 const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
@@ -26,6 +27,12 @@ pub(super) struct Signed {
     pub(super) headers: SecretString,
 }
 
+/// Whether the global STS knows none of the region's identities: those of other partitions, and of GovCloud.
+pub(super) fn is_apart(region: &str) -> bool {
+    let is_global = |partition| Some(partition) == Partition::of(GLOBAL.1);
+    region.starts_with("us-gov-") || Partition::of(region).is_some_and(|partition| !is_global(partition))
+}
+
 /// Signs it for the region's own STS; without a region for the global one.
 pub(super) fn caller_identity(
     credentials: &Credentials,
@@ -35,8 +42,12 @@ pub(super) fn caller_identity(
 ) -> Result<Signed, Problem> {
     let (host, region) = match region {
         None => (GLOBAL.0.to_owned(), GLOBAL.1),
-        Some(region) if region.starts_with("cn-") => (format!("sts.{region}.amazonaws.com.cn"), region),
-        Some(region) => (format!("sts.{region}.amazonaws.com"), region),
+        Some(region) => {
+            let partition = Partition::of(region).ok_or_else(|| {
+                Problem::new(Kind::Malformed, "the AWS region is none").hint("set one such as eu-west-1")
+            })?;
+            (format!("sts.{region}.{}", partition.domain), region)
+        }
     };
     let url = format!("https://{host}/");
     let mut headers = BTreeMap::from([

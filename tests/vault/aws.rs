@@ -191,6 +191,8 @@ fn a_region_of_the_connection_or_of_another_partition_has_its_own_sts() {
         ("region = \"cn-north-1\"", "", "https://sts.cn-north-1.amazonaws.com.cn/", "cn-north-1"),
         ("", "cn-northwest-1", "https://sts.cn-northwest-1.amazonaws.com.cn/", "cn-northwest-1"),
         ("", "us-gov-west-1", "https://sts.us-gov-west-1.amazonaws.com/", "us-gov-west-1"),
+        ("", "eusc-de-east-1", "https://sts.eusc-de-east-1.amazonaws.eu/", "eusc-de-east-1"),
+        ("region = \"us-iso-east-1\"", "", "https://sts.us-iso-east-1.c2s.ic.gov/", "us-iso-east-1"),
     ] {
         let vault = vault();
         let helper = with_keys(helper(&vault, &aws.url(), "", connection)).env("AWS_REGION", variable);
@@ -199,6 +201,14 @@ fn a_region_of_the_connection_or_of_another_partition_has_its_own_sts() {
     }
     botocore_agrees(&signed);
     assert!(aws.exchanges().is_empty());
+}
+
+#[test]
+fn what_is_no_region_is_not_signed_for() {
+    let (vault, aws) = (vault(), no_aws());
+    let helper = with_keys(helper(&vault, &aws.url(), "", "region = \"s3\""));
+    helper.get("ghcr.io").fails_with(&["the AWS region is none; hint: set one such as eu-west-1"]);
+    assert!(vault.exchanges().is_empty());
 }
 
 #[test]
