@@ -1,4 +1,6 @@
-//! Server: the socket, one task for each caller, and giving everything back at the end.
+//! Server: the socket, and one task for each caller.
+
+mod returns;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,8 +14,8 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{interval, timeout};
 
-use super::giving::{TICK, give_back, lease};
-use super::keeper::{Held, Keeper, Turn};
+use super::giving::{TICK, lease};
+use super::keeper::{Keeper, Turn};
 use super::kept::Moment;
 use super::line::{self, Have, Leased, Lines, Login, Said, Told, VERSION};
 use super::listed;
@@ -25,8 +27,6 @@ use crate::vault;
 const CALLER_LIMIT: Duration = Duration::from_secs(60);
 /// How long is spent on giving one lease back, with all its tries.
 const GIVE_BACK_LIMIT: Duration = Duration::from_secs(5);
-/// How often the end looks whether it is over.
-const MOMENT: Duration = Duration::from_millis(5);
 /// How long it stays without being asked, unless a caller's config says otherwise.
 pub(crate) const DEFAULT_IDLE: Duration = Duration::from_secs(30 * 60);
 
@@ -248,44 +248,6 @@ impl Agent {
             }
             _ => Told { refused: Some("nothing is asked".to_owned()), ..Told::default() },
         }
-    }
-
-    /// Gives leases back; what could not be stays listed.
-    async fn hand_back(&self, leases: Vec<Held>) -> Vec<String> {
-        self.giving.update(|callers| callers + 1);
-        let left = give_back(leases, Deadline::new(Instant::now(), GIVE_BACK_LIMIT)).await;
-        self.giving.update(|callers| callers - 1);
-        let mut keeper = self.keeper.borrow_mut();
-        left.into_iter()
-            .map(|(held, why)| {
-                keeper.put_back(held);
-                why
-            })
-            .collect()
-    }
-
-    /// Gives everything back, and tells those who said stop; what could not be, in sentences.
-    async fn give_all_back(&self) -> Vec<String> {
-        self.is_ending.set(true);
-        let limit = Deadline::new(Instant::now(), GIVE_BACK_LIMIT);
-        let mut left = Vec::new();
-        loop {
-            // What is on its way goes back too, and what an earlier caller could not give back.
-            let leases = self.keeper.borrow_mut().flush(&[]);
-            let is_empty = leases.is_empty();
-            left.extend(give_back(leases, limit).await.into_iter().map(|(_, why)| why));
-            let is_quiet = self.giving.get() == 0 && !self.keeper.borrow().is_fetching();
-            if limit.is_over() || (is_empty && is_quiet) {
-                break;
-            }
-            tokio::time::sleep(MOMENT).await;
-        }
-        for mut stopper in self.stoppers.take() {
-            let told = Told { v: VERSION, done: true, left: left.clone(), ..Told::default() };
-            // One that does not wait for it does not want to know.
-            let _ = line::write(&mut stopper, &told).await;
-        }
-        left
     }
 }
 
