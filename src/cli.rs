@@ -54,7 +54,7 @@ pub const VERSION: &str = concat!(
 pub const HELP: &str = "\
 docker-credential-lease gives docker a credential that it fetches at the moment of the pull,
 from AWS Secrets Manager, Amazon ECR, Vault or OpenBao, Docker Hub (by a CI identity), a file, the
-environment or another helper, and keeps it in memory only.
+environment or another helper, and itself keeps it in memory only.
 
 Usage: docker-credential-lease <store|get|erase|list|version>
 
