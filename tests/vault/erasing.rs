@@ -5,6 +5,7 @@ use std::sync::Once;
 use serde_json::{Value, json};
 
 use crate::support::agent::Agent;
+use crate::support::app_role::AppRole;
 use crate::support::gate::{Gate, Step};
 use crate::support::kv::Kv;
 use crate::support::servers::request;
@@ -147,6 +148,33 @@ fn without_the_right_to_delete_one_version_the_newest_is_read_once_more() {
             format!("DELETE /v1/{path} 204"),
         ]
     );
+}
+
+#[test]
+fn a_token_for_few_requests_deletes_where_it_can() {
+    let Some(kv) = Kv::versioned() else { return };
+    let (data, versions) = (kv.path("ghcr"), format!("{}/delete/ghcr", kv.mount));
+    let read = format!("path \"{data}\" {{ capabilities = [\"read\", \"delete\"] }}");
+    let both = format!("{read} path \"{versions}\" {{ capabilities = [\"update\"] }}");
+    let missing = format!("must allow update on {versions}");
+    for (policy, uses, told) in [
+        (&both, 1, Some("the login's token is used up by the read")),
+        (&both, 2, None),
+        (&both, 3, None),
+        (&read, 2, Some(missing.as_str())),
+        (&read, 4, None),
+    ] {
+        kv.write("ghcr", &pair());
+        let role = AppRole::with(&kv.bao, "", policy, &json!({"token_num_uses": uses}));
+        let answer = role.helper(&kv.bao, &kv.rule("ghcr", ""), "").erase("ghcr.io");
+        match told {
+            Some(told) => {
+                answer.fails_with(&[told]);
+            }
+            None => answer.is_silent(),
+        }
+        assert_eq!(kv.read("ghcr") == pair(), told.is_some(), "{policy} {uses}");
+    }
 }
 
 #[test]
