@@ -22,7 +22,7 @@ pub enum Owner {
     SelfOrRoot,
 }
 
-/// Why a file was not read.
+/// Why a file was not read, or not written.
 #[derive(Debug)]
 pub enum FileError {
     /// There is none.
@@ -34,7 +34,7 @@ pub enum FileError {
         /// The command that mends it.
         mend: String,
     },
-    /// It is there and cannot be read: the cause.
+    /// It cannot be read, or written: the cause.
     Unreadable(String),
 }
 
@@ -210,9 +210,10 @@ fn judge_owner(path: &Path, metadata: &Metadata, owner: Owner) -> Result<(), Fil
     if owner == Owner::Anyone || metadata.uid() == own || metadata.uid() == 0 {
         return Ok(());
     }
+    let chown = if metadata.is_symlink() { "chown -h" } else { "chown" };
     Err(FileError::Unsafe {
         what: format!("{} belongs to user {}, not to user {own} or root", path.display(), metadata.uid()),
-        mend: format!("chown {own} {}", quoted(path)),
+        mend: format!("{chown} {own} {}", quoted(path)),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Write: a file that holds a credential is changed whole or not at all, and by one at a time.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use super::{FileError, Owner};
 use crate::deadline::Deadline;
 
 /// How long until a folder that somebody holds is tried again.
@@ -53,10 +54,11 @@ impl Hold {
     }
 }
 
+/// What the kernel follows at most.
+const LINKS: usize = 40;
+
 /// The file that the path's links lead to, also where it is not there yet.
 pub fn target(path: &Path) -> PathBuf {
-    // What the kernel follows at most.
-    const LINKS: usize = 40;
     let mut at = super::absolute(path.to_owned());
     for _ in 0..LINKS {
         match (at.read_link(), at.parent()) {
@@ -65,6 +67,57 @@ pub fn target(path: &Path) -> PathBuf {
         }
     }
     at
+}
+
+/// The same for a file that is to be changed: whoever could turn one of the links could have another file changed, and
+/// whose the file is could read what is written into it.
+///
+/// # Errors
+/// As [`super::judge_folders`] and [`judged`], except that nothing need be there; a link of another user is
+/// [`FileError::Unsafe`] too.
+pub fn judged_target(path: &Path) -> Result<PathBuf, FileError> {
+    match super::judge_folders(path, Owner::Anyone) {
+        Ok(()) | Err(FileError::Missing) => {}
+        Err(error) => return Err(error),
+    }
+    let mut at = super::absolute(path.to_owned());
+    for _ in 0..LINKS {
+        let Some(link) = there(&at)?.filter(Metadata::is_symlink) else { break };
+        super::judge_owner(&at, &link, Owner::SelfOrRoot)?;
+        let to = at.read_link().map_err(unwritten)?;
+        at = folder(&at).join(to);
+    }
+    judged(&at)?;
+    Ok(at)
+}
+
+/// The file that is to be changed, behind all links; `None` where there is none.
+///
+/// # Errors
+/// [`FileError::Unsafe`]: it is no regular file, it belongs to neither oneself nor root, or others can write it.
+fn judged(target: &Path) -> Result<Option<Metadata>, FileError> {
+    let Some(old) = there(target)? else { return Ok(None) };
+    if !old.is_file() {
+        let path = super::quoted(target);
+        return Err(FileError::Unsafe {
+            what: format!("{} is not a regular file", target.display()),
+            mend: format!("mv {path} {path}.old"),
+        });
+    }
+    super::judge(target, &old, Owner::SelfOrRoot)?;
+    Ok(Some(old))
+}
+
+/// What stands under the very name.
+fn there(path: &Path) -> Result<Option<Metadata>, FileError> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some).map_err(unwritten),
+    }
+}
+
+fn unwritten(error: io::Error) -> FileError {
+    FileError::Unreadable(error.to_string())
 }
 
 /// The folder of a file.
@@ -90,12 +143,14 @@ impl Draft {
     /// Writes the text. It is for its owner alone, or whose the file was and for whom.
     ///
     /// # Errors
-    /// It cannot be written; the file is as it was.
-    pub fn write(target: &Path, text: &[u8]) -> io::Result<Self> {
-        let old = target.metadata().ok();
-        if old.as_ref().is_some_and(fs::Metadata::is_dir) {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory));
-        }
+    /// It cannot be written, or the file is none that may be changed ([`judged_target`]); the file is as it was.
+    pub fn write(target: &Path, text: &[u8]) -> Result<Self, FileError> {
+        // Its rights are those that are judged, whoever has put something else there in between.
+        let old = judged(target)?;
+        Self::beside(target, old.as_ref(), text).map_err(unwritten)
+    }
+
+    fn beside(target: &Path, old: Option<&Metadata>, text: &[u8]) -> io::Result<Self> {
         let own = folder(target).join(format!(".lease-{:016x}", fastrand::u64(..)));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&own)?;
         let draft = Self { own, target: target.to_owned() };
@@ -117,9 +172,7 @@ impl Draft {
     /// # Errors
     /// It cannot be put there; the file is as it was.
     pub fn publish(self) -> io::Result<()> {
-        fs::rename(&self.own, &self.target)?;
-        settle(folder(&self.target));
-        Ok(())
+        fs::rename(&self.own, &self.target)
     }
 }
 
@@ -145,6 +198,6 @@ pub fn remove(target: &Path) -> io::Result<()> {
 }
 
 /// Has the disk know the folder's names; where that cannot be, they are there all the same.
-fn settle(folder: &Path) {
+pub fn settle(folder: &Path) {
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }

@@ -159,15 +159,9 @@ fn unread(error: FileError) -> Problem {
     }
 }
 
-/// The file that is to be changed, behind all links: whoever could turn one of them could have another file changed.
+/// The file that is to be changed, behind all links.
 fn judged(path: &Path) -> Result<PathBuf, Problem> {
-    match file::judge_folders(path, Owner::Anyone) {
-        Ok(()) | Err(FileError::Missing) => Ok(write::target(path)),
-        Err(FileError::Unsafe { what, mend }) => {
-            Err(Problem::new(Kind::Untrusted, format!("{what}, so nothing is changed there")).hint(mend))
-        }
-        Err(error) => Err(unread(error)),
-    }
+    write::judged_target(path).map_err(unchanged)
 }
 
 /// The same for a file that is to be written; where its folder is not there, it is made.
@@ -177,16 +171,51 @@ fn prepared(path: &Path) -> Result<PathBuf, Problem> {
     judged(path)
 }
 
-/// Writes all of the texts, or none.
-fn write_all(texts: &[(&Path, &[u8])]) -> Result<(), Problem> {
-    let drafts: Result<Vec<Draft>, _> =
-        texts.iter().map(|(target, text)| Draft::write(target, text)).collect();
-    drafts
-        .and_then(|drafts| drafts.into_iter().try_for_each(Draft::publish))
-        .map_err(|error| unwritten(&error))
+/// Writes the text in the file's place.
+fn write_whole(target: &Path, text: &[u8]) -> Result<(), Problem> {
+    let draft = Draft::write(target, text).map_err(unchanged)?;
+    draft.publish().map_err(|error| unwritten(&error))?;
+    write::settle(write::folder(target));
+    Ok(())
 }
 
-fn unwritten(error: &std::io::Error) -> Problem {
+/// Writes both of the texts, or neither: where the second one cannot be put in its place, the first one goes back.
+fn write_both(first: (&Path, &[u8]), second: (&Path, &[u8])) -> Result<(), Problem> {
+    let old = match read(first.0) {
+        Err(problem) if problem.kind == Kind::Missing => None,
+        old => Some(Draft::write(first.0, old?.as_bytes()).map_err(unchanged)?),
+    };
+    let draft = |(target, text)| Draft::write(target, text).map_err(unchanged);
+    let drafts = (draft(first)?, draft(second)?);
+    drafts.0.publish().map_err(|error| unwritten(&error))?;
+    let published = drafts.1.publish();
+    if published.is_err() {
+        // It is the second one's problem that is told.
+        let _ = match old {
+            Some(old) => old.publish(),
+            None => write::remove(first.0),
+        };
+    }
+    // Only now, so that whoever reads in between finds no mixture for long.
+    write::settle(write::folder(first.0));
+    write::settle(write::folder(second.0));
+    published.map_err(|error| {
+        let problem = unwritten(&error);
+        Problem { cause: format!("{}: {}", second.0.display(), problem.cause), ..problem }
+    })
+}
+
+fn unchanged(error: FileError) -> Problem {
+    match error {
+        FileError::Unsafe { what, mend } => {
+            Problem::new(Kind::Untrusted, format!("{what}, so nothing is changed there")).hint(mend)
+        }
+        FileError::Unreadable(why) => unwritten(&why),
+        FileError::Missing => unread(error),
+    }
+}
+
+fn unwritten(error: &impl std::fmt::Display) -> Problem {
     Problem::new(Kind::Denied, format!("it cannot be written: {error}"))
         .hint("whoever runs docker must be able to write to its folder")
 }

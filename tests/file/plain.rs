@@ -1,8 +1,11 @@
 //! Two plain files, or one with a literal user name.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use super::{fails, with, write};
+use crate::support::{Answer, Helper};
 
 const BOTH: &str = "username-file = \"~/user\"\npassword-file = \"~/password\"";
 
@@ -80,7 +83,46 @@ fn a_file_that_cannot_be_written_loses_nothing() {
     let helper = with("ghcr.io", &format!("{BOTH}\nstore = \"write\""));
     write(&helper, "user", "octocat");
     fs::create_dir(helper.home().join("password")).unwrap();
-    helper.store("ghcr.io", "hubot", "pw-2").fails_with(&["file: ", "password: it cannot be written: "]);
+    helper
+        .store("ghcr.io", "hubot", "pw-2")
+        .fails_with(&["file: ", "/password is not a regular file, so nothing is changed there; hint: mv /"]);
     assert_eq!(fs::read_to_string(helper.home().join("user")).unwrap(), "octocat");
     assert_eq!(super::names(&helper, ""), [".config", "password", "user"]);
+}
+
+/// `store` where the file is a mount of its own, as docker and Kubernetes mount one.
+fn store_beside_a_mount(helper: &Helper, mounted: &str) -> Answer {
+    let own = helper.command(&["store"]);
+    let mut command = Command::new("unshare");
+    let script = "mount --bind \"$1\" \"$1\" && shift && exec \"$@\"";
+    command.args(["-m", "sh", "-c", script, "sh"]).arg(helper.home().join(mounted));
+    command.arg(own.get_program()).args(own.get_args()).env_clear();
+    command.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    Answer::of(&mut command, br#"{"ServerURL":"ghcr.io","Username":"hubot","Secret":"pw-needle"}"#)
+}
+
+#[test]
+fn where_one_of_the_two_cannot_be_replaced_neither_is() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can mount files");
+        return;
+    }
+    for mounted in ["password", "user"] {
+        let helper = with("ghcr.io", &format!("{BOTH}\nstore = \"write\""));
+        write(&helper, "user", "octocat");
+        let password = write(&helper, "password", "pw-1\n");
+        fs::set_permissions(&password, fs::Permissions::from_mode(0o640)).unwrap();
+        let answer = store_beside_a_mount(&helper, mounted);
+        let line = answer.fails_with(&["it cannot be written: Device or resource busy", "; hint: "]);
+        assert!(line.contains(mounted) && !line.contains("pw-needle"), "{line}");
+        helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
+        assert_eq!(fs::read_to_string(&password).unwrap(), "pw-1\n");
+        assert_eq!(super::mode(&password), 0o640);
+        assert_eq!(super::names(&helper, ""), [".config", "password", "user"]);
+    }
+    // What was not there is not there again.
+    let helper = with("ghcr.io", &format!("{BOTH}\nstore = \"write\""));
+    write(&helper, "user", "octocat");
+    store_beside_a_mount(&helper, "user").fails_with(&["/user: it cannot be written: "]);
+    assert_eq!(super::names(&helper, ""), [".config", "user"]);
 }

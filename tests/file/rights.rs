@@ -1,7 +1,7 @@
 //! What another user could have written is neither read nor written.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::process::Command;
 
 use super::{with, write};
@@ -55,12 +55,73 @@ fn a_file_may_be_anybody_s() {
     chown(&file, Some(12345), Some(23456)).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
-    // It stays theirs.
-    helper.store("ghcr.io", "octocat", "pw-2").is_silent();
-    let metadata = fs::metadata(&file).unwrap();
-    let owner =
-        (std::os::unix::fs::MetadataExt::uid(&metadata), std::os::unix::fs::MetadataExt::gid(&metadata));
-    assert_eq!((owner, super::mode(&file)), ((12345, 23456), 0o640));
+    // What is written into it they could read.
+    let own = helper.store("ghcr.io", "octocat", "pw-needle");
+    let line =
+        own.fails_with(&["/a/f belongs to user 12345, not to user 0 or root, so nothing is changed there"]);
+    assert!(line.contains("hint: chown 0 /"), "{line}");
+    assert_eq!(
+        super::json_of(&helper, "a/f"),
+        serde_json::json!({"username": "octocat", "password": "pw-1"})
+    );
+}
+
+#[test]
+fn nothing_is_written_into_what_another_user_made_beforehand() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can give files to other users");
+        return;
+    }
+    for rule in ["path = \"~/a/f\"", "username = \"octocat\"\npassword-file = \"~/a/f\""] {
+        let helper = with("ghcr.io", &format!("{rule}\nstore = \"write\"\nerase = \"delete\""));
+        let file = write(&helper, "a/f", "");
+        fs::set_permissions(file.parent().unwrap(), fs::Permissions::from_mode(0o1777)).unwrap();
+        let victim = write(&helper, "victim", "{}");
+        chown(&file, Some(12345), Some(12345)).unwrap();
+        let refused = |hint: &str| {
+            for answer in [helper.store("ghcr.io", "octocat", "pw-needle"), helper.erase("ghcr.io")] {
+                let line = answer
+                    .fails_with(&["/a/f belongs to user 12345, ", "so nothing is changed there; hint: "]);
+                assert!(line.contains(hint) && !line.contains("pw-needle"), "{line}");
+            }
+        };
+        refused("chown 0 /");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "");
+        fs::remove_file(&file).unwrap();
+        symlink(&victim, &file).unwrap();
+        lchown(&file, Some(12345), Some(12345)).unwrap();
+        refused("chown -h 0 /");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "{}");
+        assert_eq!(super::names(&helper, "a"), ["f"]);
+    }
+}
+
+#[test]
+fn nothing_is_written_into_what_others_can_write_or_what_is_no_file() {
+    for rule in [
+        "path = \"~/a/f\"",
+        "username = \"octocat\"\npassword-file = \"~/a/f\"",
+        "username-file = \"~/a/f\"\npassword-file = \"~/a/p\"",
+    ] {
+        let helper = with("ghcr.io", &format!("{rule}\nstore = \"write\""));
+        let file = write(&helper, "a/f", "");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+        let is_mended = |what: &str| {
+            let answer = helper.store("ghcr.io", "octocat", "pw-1");
+            let line = answer.fails_with(&[&format!("/a/f {what}, so nothing is changed there; hint: ")]);
+            assert_eq!(super::names(&helper, "a"), ["f"]);
+            let command = line.split_once("hint: ").unwrap().1;
+            assert!(Command::new("sh").args(["-c", command]).status().unwrap().success(), "{command}");
+            helper.store("ghcr.io", "octocat", "pw-1").is_silent();
+            helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
+        };
+        is_mended("can be written by others");
+        assert_eq!(super::mode(&file), 0o644);
+        fs::remove_dir_all(helper.home().join("a")).unwrap();
+        fs::create_dir(helper.home().join("a")).unwrap();
+        assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+        is_mended("is not a regular file");
+    }
 }
 
 #[test]

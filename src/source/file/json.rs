@@ -11,7 +11,7 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 use super::super::shape::Fields;
 use super::super::{Answer, Names, Setup};
 use super::place::Place;
-use super::{held, judged, prepared, read, unwritten, write_all};
+use super::{held, judged, prepared, read, unwritten, write_whole};
 use crate::ask::{Ask, Question};
 use crate::auths;
 use crate::credential::Credential;
@@ -64,7 +64,7 @@ impl Json {
                 self.fields.put(&mut object, username, secret)?;
             }
         }
-        write_all(&[(&target, &text(&object, &old))])
+        write_whole(&target, &text(&object, &old))
     }
 
     pub(super) async fn erase(&self, ask: &Ask<'_>) -> Result<(), Problem> {
@@ -79,7 +79,7 @@ impl Json {
         match object.as_object().is_none_or(serde_json::Map::is_empty) {
             _ if object == there => Ok(()),
             true => write::remove(&target).map_err(|error| unwritten(&error)),
-            false => write_all(&[(&target, &text(&object, &old))]),
+            false => write_whole(&target, &text(&object, &old)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::super::shape;
-use super::{held, judged, prepared, read, unwritten, write_all};
+use super::{held, judged, prepared, read, unwritten, write_both, write_whole};
 use crate::credential::Credential;
 use crate::deadline::Deadline;
 use crate::error::{Kind, Problem};
@@ -80,20 +80,22 @@ impl Plain {
         match &self.username {
             Username::File(path) => {
                 let username = prepared(path)?;
-                write_all(&[(&username, given.username.as_bytes()), (&password, secret.as_bytes())])
+                // Of the two it is the one that may be a mount of its own, which cannot be replaced.
+                write_both((&password, secret.as_bytes()), (&username, given.username.as_bytes()))
             }
-            Username::Literal(_) => write_all(&[(&password, secret.as_bytes())]),
+            Username::Literal(_) => write_whole(&password, secret.as_bytes()),
         }
     }
 
     pub(super) async fn erase(&self, until: Deadline) -> Result<(), Problem> {
         let password = judged(&self.password)?;
+        let username = match &self.username {
+            Username::File(path) => Some(judged(path)?),
+            Username::Literal(_) => None,
+        };
         let _hold = Hold::to_write(write::folder(&password), until).await.map_err(held)?;
-        write::remove(&password).map_err(|error| unwritten(&error))?;
-        match &self.username {
-            Username::File(path) => write::remove(&judged(path)?).map_err(|error| unwritten(&error)),
-            Username::Literal(_) => Ok(()),
-        }
+        let removed = [Some(password), username].into_iter().flatten();
+        removed.map(|file| write::remove(&file)).collect::<Result<(), _>>().map_err(|error| unwritten(&error))
     }
 }
 
