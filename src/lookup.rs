@@ -19,7 +19,7 @@ use crate::fallback::Fallback;
 use crate::registry::Registry;
 use crate::resolve::{self, Bounds};
 use crate::runtime;
-use signals::{Interruption, held_back, signals};
+use signals::{Interruption, held_back, or_interrupted, signals};
 
 /// How long a mint that has been sent is waited for, whatever the config says.
 const MINT_LIMIT: Duration = Duration::from_secs(25);
@@ -94,8 +94,7 @@ impl<'a> Session<'a> {
         let coming =
             |signals| resolve::credential(rule, question, self.environment, bounds, Interruption(signals));
         if !rule.source.mints() {
-            let leaves_something = rule.source.logs_in() || rule.source.runs_a_program();
-            let watched = if leaves_something { signals() } else { Vec::new() };
+            let watched = if leaves_something(rule) { signals() } else { Vec::new() };
             return coming(watched).await;
         }
         let (fetched, signalled) = held_back(coming(Vec::new())).await;
@@ -120,7 +119,7 @@ impl<'a> Session<'a> {
     pub fn without_rule(&self, question: Question<'_>) -> Option<Credential> {
         self.recall(question.registry).or_else(|| {
             let fallback = Fallback::find(self.environment)?;
-            block_on(fallback.get(question, self.deadline())).ok()?
+            block_on(or_interrupted(fallback.get(question, self.deadline()))).ok()??
         })
     }
 
@@ -176,6 +175,11 @@ impl<'a> Session<'a> {
     fn bounds(&self) -> Bounds {
         Bounds { answer: self.deadline(), mint: Deadline::new(self.started, MINT_LIMIT) }
     }
+}
+
+/// Whether a read that a signal ends in the middle would leave a login or a program behind.
+fn leaves_something(rule: &Rule) -> bool {
+    rule.source.logs_in() || rule.source.runs_a_program()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Error> {

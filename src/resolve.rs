@@ -73,13 +73,20 @@ pub async fn erase(
     bounded("deletes from", rule, &ask, erasing, pending()).await
 }
 
-/// Has the rule's source name what it holds; a failure is only logged, since the others still have something to say.
-pub async fn list(rule: &Rule, environment: &Environment, until: Deadline, names: &Names) {
+/// Has the rule's source name what it holds, unless it is interrupted; a failure is only logged, since the others still have
+/// something to say.
+pub async fn list(
+    rule: &Rule,
+    environment: &Environment,
+    until: Deadline,
+    names: &Names,
+    interrupted: impl Future<Output = ()>,
+) {
     let registry = rule.pattern.stand_in();
     let question = Question::new(&registry, "");
     let ask = Ask::new(question, environment, Limits { connect: until, answer: until });
     let listing = async { writable(rule)?.list(&ask, names).await };
-    if let Err(error) = bounded("lists", rule, &ask, listing, pending()).await {
+    if let Err(error) = bounded("lists", rule, &ask, listing, interrupted).await {
         log::event(|| error.to_string());
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 
-use super::signals::held_back;
-use super::{Session, block_on};
+use super::signals::{Interruption, held_back, or_interrupted, signals};
+use super::{Session, block_on, leaves_something};
 use crate::ask::Question;
 use crate::config::Rule;
 use crate::credential::Credential;
@@ -52,10 +52,16 @@ impl Session<'_> {
         let until = Deadline::new(self.started, LIST_LIMIT.min(self.deadline().after()));
         let names: Vec<Names> = rules.iter().map(|_| Names::default()).collect();
         let asked = rules.iter().zip(&names);
-        let asked = join_all(asked.map(|(rule, names)| resolve::list(rule, self.environment, until, names)));
+        let asked = async {
+            let listing = asked.map(|(rule, names)| {
+                let watched = if leaves_something(rule) { signals() } else { Vec::new() };
+                resolve::list(rule, self.environment, until, names, Interruption(watched))
+            });
+            join_all(listing).await
+        };
         let fallback = async {
             match Fallback::find(self.environment) {
-                Some(fallback) => fallback.list(until).await,
+                Some(fallback) => or_interrupted(fallback.list(until)).await.unwrap_or_default(),
                 None => Vec::new(),
             }
         };

@@ -30,6 +30,14 @@ impl Future for Interruption {
     }
 }
 
+/// Does the work, unless one of the signals comes: dropped, it ends what it has started.
+pub(super) async fn or_interrupted<T>(work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        done = work => Some(done),
+        () = Interruption(signals()) => None,
+    }
+}
+
 /// The signals that ask a process to end; what cannot be caught ends it, as it would have anyway.
 pub(super) fn signals() -> Vec<Signal> {
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
