@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
@@ -42,12 +42,14 @@ pub enum Absent {
     Missing,
 }
 
-/// What a `get` answers.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+/// What a `get` answers: what is left out, or `null`, is empty.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
 struct Found {
-    username: String,
-    secret: SecretString,
+    #[serde(alias = "username")]
+    username: Option<String>,
+    #[serde(alias = "secret")]
+    secret: Option<SecretString>,
 }
 
 /// What a `store` is given.
@@ -95,13 +97,13 @@ impl Helper {
     pub async fn get(&self, server_url: &str, until: Deadline) -> Result<Option<Credential>, Problem> {
         let printed = self.call("get", server_url.as_bytes(), until).await?;
         if !printed.status.success() {
-            return if has_none(&printed) { Ok(None) } else { Err(self.failed("get", &printed, None)) };
+            return if has_none(&printed) { Ok(None) } else { Err(self.failed("get", &printed)) };
         }
-        // The parser's own words may quote the secret.
-        let Found { username, secret } = serde_json::from_slice(&printed.stdout).map_err(|_| {
+        let Some(Found { username, secret }) = first_value(&printed.stdout) else {
             let cause = "its answer is not the JSON object with Username and Secret that clients take";
-            self.by_hand(Problem::new(Kind::Malformed, cause), "get")
-        })?;
+            return Err(self.by_hand(Problem::new(Kind::Malformed, cause), "get"));
+        };
+        let (username, secret) = (username.unwrap_or_default(), secret.unwrap_or_default());
         // Some say so that they have none.
         let is_empty = username.is_empty() && secret.expose_secret().is_empty();
         Ok((!is_empty).then(|| Credential::new(username, secret)))
@@ -117,7 +119,8 @@ impl Helper {
         let printed = self.call("store", &Zeroizing::new(text.unwrap_or_default()), until).await?;
         match printed.status.success() {
             true => Ok(()),
-            false => Err(self.failed("store", &printed, Some(&given.secret))),
+            // Whatever it says may hold what it was given.
+            false => Err(self.silenced("store", &printed)),
         }
     }
 
@@ -133,7 +136,7 @@ impl Helper {
         // Some fail where there is nothing to forget (`pass`), in words of their own.
         match self.get(server_url, until).await {
             Ok(None) => Ok(()),
-            _ => Err(self.failed("erase", &printed, None)),
+            _ => Err(self.failed("erase", &printed)),
         }
     }
 
@@ -144,11 +147,9 @@ impl Helper {
     pub async fn list(&self, until: Deadline) -> Result<BTreeMap<String, String>, Problem> {
         let printed = self.call("list", b"unused", until).await?;
         if !printed.status.success() {
-            return Err(self.failed("list", &printed, None));
+            return Err(self.failed("list", &printed));
         }
-        // Those in Go say `null` for none.
-        let listed: Result<Option<_>, _> = serde_json::from_slice(&printed.stdout);
-        listed.map(Option::unwrap_or_default).map_err(|_| {
+        first_value(&printed.stdout).ok_or_else(|| {
             let cause = "its answer is not the JSON object of users by registry that clients take";
             self.by_hand(Problem::new(Kind::Malformed, cause), "list")
         })
@@ -157,7 +158,7 @@ impl Helper {
     async fn call(&self, action: &str, input: &[u8], until: Deadline) -> Result<Printed, Problem> {
         let mut command = Command::new(&self.file);
         // Programs with several names look at the one that they are called by.
-        command.arg0(&self.program).arg(action).env(DEPTH, "1").stderr(Stdio::piped());
+        command.arg0(&self.program).arg(action).env(DEPTH, "1");
         program::run(command, input, LIMIT, until).await.map_err(|failure| {
             let problem = |kind, cause: String| self.by_hand(Problem::new(kind, cause), action);
             match failure {
@@ -175,13 +176,22 @@ impl Helper {
         })
     }
 
-    /// What it failed with, in its own words.
-    fn failed(&self, action: &str, printed: &Printed, given: Option<&SecretString>) -> Problem {
-        let cause = match words(printed) {
-            Some(words) if may_be_told(&words, given) => shorten(&words, WORDS_LIMIT),
-            Some(_) => format!("it failed with {}, and what it printed is not repeated", printed.status),
-            None => format!("it failed with {} and said nothing", printed.status),
+    /// What it failed with, in its own words where they may be told.
+    fn failed(&self, action: &str, printed: &Printed) -> Problem {
+        match words(&printed.stdout) {
+            Some(words) => {
+                self.by_hand(Problem::new(Kind::Unavailable, shorten(&words, WORDS_LIMIT)), action)
+            }
+            None => self.silenced(action, printed),
+        }
+    }
+
+    fn silenced(&self, action: &str, printed: &Printed) -> Problem {
+        let said = match printed.stdout.trim_ascii() {
+            b"" => " and said nothing on stdout",
+            _ => ", and what it printed is not repeated",
         };
+        let cause = format!("it failed with {}{said}", printed.status);
         self.by_hand(Problem::new(Kind::Unavailable, cause), action)
     }
 
@@ -212,22 +222,24 @@ fn has_none(printed: &Printed) -> bool {
     printed.stdout.trim_ascii() == NOT_FOUND.as_bytes()
 }
 
-/// What it said to the user, in one line: on stdout, as helpers do, else on stderr.
-fn words(printed: &Printed) -> Option<String> {
-    let said = [&printed.stdout, &printed.stderr];
-    let said = said.into_iter().map(|bytes| one_line(&String::from_utf8_lossy(bytes)));
-    said.into_iter().find(|words| !words.is_empty())
+/// What it said to the user: one line on stdout, as helpers do, and nothing that could be an answer. Its stderr is nobody's:
+/// there stands what a shell traces.
+fn words(printed: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(printed.trim_ascii());
+    let is_answer = text.contains('{') || text.starts_with(['[', '"']);
+    let is_one_line = !text.is_empty() && !text.contains(['\n', '\r']);
+    (is_one_line && !is_answer).then(|| one_line(&text))
 }
 
-/// Whether the words hold neither an answer nor the secret that it was given.
-fn may_be_told(words: &str, given: Option<&SecretString>) -> bool {
-    let is_answer = words.contains('{') || words.starts_with(['[', '"']);
-    // What was given may be more than one line.
-    let holds = |secret: &SecretString| {
-        let secret = one_line(secret.expose_secret());
-        !secret.is_empty() && words.contains(&secret)
-    };
-    !is_answer && !given.is_some_and(holds)
+/// The first JSON object, as clients take it, whatever stands behind it; `null` is an empty one. The parser's own words may
+/// quote a secret, and are dropped.
+fn first_value<T: Default + DeserializeOwned>(printed: &[u8]) -> Option<T> {
+    // An array would do for serde, and does for no client.
+    if printed.trim_ascii_start().starts_with(b"[") {
+        return None;
+    }
+    let mut values = serde_json::Deserializer::from_slice(printed).into_iter::<Option<T>>();
+    Some(values.next()?.ok()?.unwrap_or_default())
 }
 
 /// The first file of that name that can be run, else the first at all, in the folders of PATH. What lies where a client

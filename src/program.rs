@@ -7,13 +7,10 @@ use std::process::{ExitStatus, Stdio};
 use futures_util::future::join;
 use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::zeroize::Zeroizing;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use crate::deadline::Deadline;
-
-/// How much of its stderr is kept, in bytes.
-const HEARD_LIMIT: usize = 4 * 1024;
 
 /// What it ended in.
 pub struct Printed {
@@ -21,8 +18,6 @@ pub struct Printed {
     pub status: ExitStatus,
     /// Everything on its stdout.
     pub stdout: Zeroizing<Vec<u8>>,
-    /// The beginning of its stderr; empty where the caller has sent it elsewhere.
-    pub stderr: Zeroizing<Vec<u8>>,
 }
 
 /// Why it gave nothing.
@@ -39,8 +34,8 @@ pub enum Failure {
     Unread(io::Error),
 }
 
-/// Runs the command, whose arguments and variables the caller has set, and its stderr where it is not to be heard.
-/// Where this future is dropped, or the program does not end in time, it is ended.
+/// Runs the command, whose arguments and variables the caller has set. Its stderr is not heard, since nobody can say what
+/// stands there. Where this future is dropped, or the program does not end in time, it is ended.
 ///
 /// # Errors
 /// [`Failure`]; how the program itself ended is none.
@@ -51,7 +46,7 @@ pub async fn run(
     until: Deadline,
 ) -> Result<Printed, Failure> {
     let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
-    command.stdin(stdin).stdout(Stdio::piped()).kill_on_drop(true);
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
     let is_apart = !has_terminal();
     if is_apart {
         command.process_group(0);
@@ -61,8 +56,8 @@ pub async fn run(
         _ => Failure::NotStarted(error),
     })?;
     let mut group = Group(child.id().filter(|_| is_apart));
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let (mut printed, mut heard) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let mut printed = Zeroizing::new(Vec::new());
     let feeding = async {
         if let Some(mut stdin) = stdin {
             // One that answers without reading is its own affair.
@@ -83,32 +78,15 @@ pub async fn run(
             Err(error) => Err(Failure::Unread(error)),
         }
     };
-    // Its stderr may stay open behind it, with something that it has started: that is not waited for.
-    let ended = async {
-        tokio::select! {
-            biased;
-            Some(ended) = async { hear(stderr, &mut heard).await; None } => ended,
-            ended = running => ended,
-        }
-    };
-    let status = tokio::time::timeout_at(until.at().into(), ended).await.unwrap_or(Err(Failure::Late))?;
+    let status = tokio::time::timeout_at(until.at().into(), running).await.unwrap_or(Err(Failure::Late))?;
     group.0 = None;
-    Ok(Printed { status, stdout: printed, stderr: heard })
+    Ok(Printed { status, stdout: printed })
 }
 
 /// Whether a person may be asked something: a program that reads from the terminal is stopped in any group but its own
 /// caller's.
 fn has_terminal() -> bool {
     File::open("/dev/tty").is_ok()
-}
-
-async fn hear(from: Option<impl AsyncRead + Unpin>, heard: &mut Vec<u8>) {
-    let Some(mut from) = from else { return };
-    let mut chunk = Zeroizing::new([0; HEARD_LIMIT]);
-    while let Ok(read @ 1..) = from.read(chunk.as_mut_slice()).await {
-        let kept = read.min(HEARD_LIMIT.saturating_sub(heard.len()));
-        heard.extend_from_slice(&chunk[..kept]);
-    }
 }
 
 /// The program with all that it has started, as long as it has not ended.

@@ -90,6 +90,9 @@ fn what_it_has_not_is_not_found() {
         "printf ' credentials not found in native keychain \\r\\n\\n'; exit 3",
         r#"echo '{"ServerURL":"","Username":"","Secret":""}'"#,
         r#"echo '{"Username":"","Secret":""}'"#,
+        r#"echo '{"ServerURL":"","Username":null,"Secret":null}'"#,
+        "echo '{}'",
+        "echo null",
     ] {
         let chain = Chain::new(script);
         chain.helper.get("ghcr.io").is_not_found();
@@ -150,6 +153,24 @@ fn an_identity_token_passes_through() {
         r#"printf %s '{"ServerURL":"x","Username":"\u003ctoken\u003e","Secret":"ey.\"\u00e9\n","More":[1]}'"#,
     );
     chain.helper.get("ghcr.io").is_found("ghcr.io", "<token>", "ey.\"é\n");
+}
+
+#[test]
+fn an_answer_is_taken_as_clients_take_it() {
+    for printed in [
+        r#"{"username":"octocat","secret":"pw-1"}"#,
+        r#"{"Username":"octocat","Secret":"pw-1"} more"#,
+        r#"{"Username":"octocat","Secret":"pw-1"}{"#,
+        r#"{"ServerURL":null,"Username":"octocat","Secret":"pw-1"}
+bye"#,
+    ] {
+        let chain = Chain::new(&format!("echo '{printed}'"));
+        chain.helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
+    }
+    let chain = Chain::new(r#"echo '{"Username":null,"Secret":"pw-1"}'"#);
+    chain.helper.get("ghcr.io").is_found("ghcr.io", "", "pw-1");
+    let chain = Chain::new(r#"echo '{"quay.io":"octocat"} more'"#);
+    assert_eq!(chain.helper.list().stdout, "{\"quay.io\":\"octocat\"}\n");
 }
 
 #[test]

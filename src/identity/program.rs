@@ -1,7 +1,6 @@
 //! Program: a command whose output is a token, bounded in time and size.
 
 use std::path::Path;
-use std::process::Stdio;
 
 use secrecy::zeroize::Zeroizing;
 use tokio::process::Command;
@@ -48,7 +47,7 @@ pub(super) fn located(
     Ok(words)
 }
 
-/// What the program prints. Its stderr is not shown, since nobody can say what stands there.
+/// What the program prints.
 pub(super) async fn output(words: &[String], ask: &Ask<'_>) -> Result<Zeroizing<String>, Failure> {
     let program = &words[0];
     let failed = |cause: String| {
@@ -56,7 +55,7 @@ pub(super) async fn output(words: &[String], ask: &Ask<'_>) -> Result<Zeroizing<
         Failure::Failed(problem.hint("run it by hand to see what it says"))
     };
     let mut command = Command::new(program);
-    command.args(&words[1..]).stderr(Stdio::null());
+    command.args(&words[1..]);
     let limit = ask.limits.connect;
     let mut printed = program::run(command, &[], LIMIT, limit).await.map_err(|failure| match failure {
         program::Failure::Late => failed(format!("`{program}` did not end within {limit}")),

@@ -85,9 +85,13 @@ impl Writable for Passed {
 
     fn erase<'a>(&'a self, ask: &'a Ask<'a>) -> Coming<'a, Result<(), Problem>> {
         Box::pin(async {
-            match self.helper(ask)? {
-                Some(helper) => helper.erase(ask.asked, ask.limits.answer).await,
-                None => Ok(()),
+            let Some(helper) = self.helper(ask)? else { return Ok(()) };
+            let until = ask.limits.answer;
+            helper.erase(ask.asked, until).await?;
+            // Else it would be given again; the Hub's own login is not a repository's to take.
+            match is_hub_by_another_name(ask.asked) && ask.registry.path().is_empty() {
+                true => helper.erase(HUB_URL, until).await,
+                false => Ok(()),
             }
         })
     }

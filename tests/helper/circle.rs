@@ -20,8 +20,10 @@ fn ends(chain: &Chain, name: &str) {
     assert_eq!(chain.helper.list().stdout, "{}\n", "{name}");
     chain.helper.erase("ghcr.io").is_silent();
     let answer = chain.helper.store("ghcr.io", "octocat", "pw-1");
-    let line = answer
-        .fails_with(&[&format!("helper: docker-credential-{name}: "), REFUSED.split(';').next().unwrap()]);
+    let line = answer.fails_with(&[&format!("helper: docker-credential-{name}: ")]);
+    // A copy is called, and what it says after a `store` is not repeated.
+    let refused = REFUSED.split(';').next().unwrap();
+    assert!(line.contains(refused) || line.contains("what it printed is not repeated"), "{line}");
     assert!(!line.contains("pw-1"), "{line}");
     assert!(started.elapsed() < Duration::from_secs(2), "{name}: {:?}", started.elapsed());
 }
