@@ -54,6 +54,10 @@ pub fn are_in(config: &Value) -> bool {
 /// # Errors
 /// The login cannot be written so.
 pub fn put(config: &mut Value, registry: &Registry, given: &Credential) -> Result<(), Problem> {
+    if given.username.is_empty() || given.secret.expose_secret().is_empty() {
+        let cause = "a login without a user name or a secret would not be given again";
+        return Err(Problem::new(Kind::Malformed, cause).hint("log in with a password or token"));
+    }
     if given.username.contains(':') {
         let cause = "a user name with a colon cannot stand under auths";
         return Err(Problem::new(Kind::Malformed, cause).hint("keep it in a file of its own"));
@@ -87,7 +91,7 @@ pub fn remove(config: &mut Value, registry: &Registry) {
     if let Value::Object(fields) = config
         && is_empty
     {
-        fields.remove(KEY);
+        fields.shift_remove(KEY);
     }
 }
 
@@ -98,7 +102,7 @@ fn take(config: &mut Value, registry: &Registry) -> Option<(String, Map<String, 
     let keys: Vec<String> = entries.keys().filter(same).cloned().collect();
     let mut kept = Map::new();
     for key in &keys {
-        if let Some(Value::Object(entry)) = entries.remove(key) {
+        if let Some(Value::Object(entry)) = entries.shift_remove(key) {
             kept.extend(entry.into_iter().filter(|(key, _)| !LOGIN.contains(&key.as_str())));
         }
     }
@@ -129,6 +133,9 @@ fn login(entry: &Value) -> Option<Credential> {
     let bytes = Zeroizing::new(base64::decode(auth).ok()?);
     let text = std::str::from_utf8(&bytes).ok()?.trim_end_matches('\0');
     let (username, secret) = text.split_once(':')?;
+    if username.is_empty() || secret.is_empty() {
+        return None;
+    }
     Some(Credential::new(username, SecretString::from(secret)))
 }
 
@@ -198,10 +205,29 @@ mod tests {
     #[test]
     fn what_cannot_be_written_so_changes_nothing() {
         let registry = Registry::hub();
-        for (mut config, username) in [(json!({"auths": {}}), "a:b"), (json!({"auths": [1]}), "octocat")] {
+        for (mut config, username, secret) in [
+            (json!({"auths": {}}), "a:b", "pw"),
+            (json!({"auths": [1]}), "octocat", "pw"),
+            (json!({"auths": {"docker.io": {"auth": "dTpw"}}}), "octocat", ""),
+            (json!({"auths": {"docker.io": {"auth": "dTpw"}}}), "<token>", ""),
+            (Value::Null, "", "pw"),
+        ] {
             let before = config.clone();
-            assert!(put(&mut config, &registry, &given(username, "pw")).is_err());
+            assert!(put(&mut config, &registry, &given(username, secret)).is_err());
             assert_eq!(config, before);
         }
+    }
+
+    #[test]
+    fn half_a_login_is_none() {
+        let text = |text: &str| json!({"auth": base64::encode(text.as_bytes())});
+        for entry in
+            [text("u:"), text(":pw"), text(":"), text("u:\0"), json!({"username": "u", "password": ""})]
+        {
+            let config = json!({"auths": {"ghcr.io": entry}});
+            assert_eq!((found(&config, "ghcr.io"), logins(&config).count()), (None, 0), "{config}");
+        }
+        let token = json!({"auths": {"ghcr.io": {"auth": text("u:")["auth"], "identitytoken": "ey.1"}}});
+        assert_eq!(found(&token, "ghcr.io"), pair("<token>", "ey.1"));
     }
 }

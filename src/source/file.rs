@@ -3,6 +3,7 @@
 mod json;
 mod place;
 mod plain;
+mod text;
 
 use std::path::{Path, PathBuf};
 
@@ -39,8 +40,8 @@ enum File {
 pub(super) fn parse(keys: &Keys<'_>, setup: &Setup<'_>) -> Read<Box<dyn Source>> {
     let place = Place::parse(keys, "path", setup)?;
     let username = keys.string("username")?;
-    let username_file = keys.path("username-file", setup.folder, setup.home)?;
-    let password_file = keys.path("password-file", setup.folder, setup.home)?;
+    let username_file = plain_file(keys, "username-file", setup)?;
+    let password_file = plain_file(keys, "password-file", setup)?;
     let fields = Fields::parse(keys)?;
     keys.finish()?;
     keys.exclusive(&["path", "password-file"])?;
@@ -61,6 +62,16 @@ pub(super) fn parse(keys: &Keys<'_>, setup: &Setup<'_>) -> Read<Box<dyn Source>>
     let username = username.map(Username::Literal).or(username_file.map(Username::File));
     let username = username.ok_or_else(|| keys.error("needs the key `username` or `username-file`"))?;
     Ok(Box::new(File::Plain(Plain { username, password })))
+}
+
+/// A file that holds one thing, whichever registry is asked for.
+fn plain_file(keys: &Keys<'_>, key: &'static str, setup: &Setup<'_>) -> Read<Option<PathBuf>> {
+    let text = keys.string(key)?.unwrap_or_default();
+    if let Some(filled) = ["{host}", "{path}"].iter().find(|name| text.contains(**name)) {
+        let what = format!("takes no {filled}: it is one file for all; give path for a JSON file for each");
+        return Err(keys.mistake(key, &what));
+    }
+    keys.path(key, setup.folder, setup.home)
 }
 
 impl Source for File {

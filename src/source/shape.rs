@@ -51,19 +51,22 @@ impl Fields {
         put(object, self.username_key(), username)
     }
 
-    /// Takes both out of the object, or the secret alone; whether nothing else was in it.
-    pub(super) fn take(&self, object: &mut Value, with_username: bool) -> bool {
+    /// Takes both out of the object, or the secret alone; whether nothing else was in it. Where the secret is still there,
+    /// that is a failure.
+    pub(super) fn take(&self, object: &mut Value, with_username: bool) -> Result<bool, Problem> {
         if with_username {
             remove(object, &parts(self.username_key()));
         }
         remove(object, &parts(self.password_key()));
-        object.as_object().is_none_or(serde_json::Map::is_empty)
+        is_gone(&self.password(object))?;
+        Ok(object.as_object().is_none_or(serde_json::Map::is_empty))
     }
 
-    /// Takes the user name alone out of the object; whether nothing else was in it.
-    pub(super) fn take_username(&self, object: &mut Value) -> bool {
+    /// Takes the user name alone out of the object, in the same way.
+    pub(super) fn take_username(&self, object: &mut Value) -> Result<bool, Problem> {
         remove(object, &parts(self.username_key()));
-        object.as_object().is_none_or(serde_json::Map::is_empty)
+        is_gone(&self.username(object))?;
+        Ok(object.as_object().is_none_or(serde_json::Map::is_empty))
     }
 
     fn username_key(&self) -> &str {
@@ -127,11 +130,20 @@ fn remove(object: &mut Value, parts: &[String]) {
         Some(below) if !rest.is_empty() => {
             remove(below, rest);
             if below.as_object().is_some_and(serde_json::Map::is_empty) {
-                fields.remove(first);
+                fields.shift_remove(first);
             }
         }
-        _ => drop(fields.remove(first)),
+        _ => drop(fields.shift_remove(first)),
     }
+}
+
+/// A pointer reads from lists too, out of which nothing is taken: the places of the others would change.
+fn is_gone(picked: &Result<String, Problem>) -> Result<(), Problem> {
+    if picked.is_err() {
+        return Ok(());
+    }
+    let cause = "its key leads through a list, so it is not taken out";
+    Err(Problem::new(Kind::Malformed, cause).hint("take it out by hand"))
 }
 
 /// The steps to a key: one, or those of a JSON pointer (<https://www.rfc-editor.org/rfc/rfc6901>).
@@ -173,11 +185,12 @@ mod tests {
                 (fields.username(&object).ok(), fields.password(&object).ok()),
                 (Some("u".to_owned()), Some("p".to_owned()))
             );
-            assert!(!fields.take(&mut object, true));
+            assert_eq!(fields.take(&mut object, true).ok(), Some(false));
             assert_eq!(object, there);
         }
         let mut nothing = Value::Null;
-        assert!(deep.put(&mut nothing, Some("u"), "p").is_ok() && deep.take(&mut nothing, true));
+        assert!(deep.put(&mut nothing, Some("u"), "p").is_ok());
+        assert_eq!(deep.take(&mut nothing, true).ok(), Some(true));
         let mut in_the_way = json!({"prod": "text"});
         assert!(deep.put(&mut in_the_way, Some("u"), "p").is_err());
         assert_eq!(in_the_way, json!({"prod": "text"}));
@@ -185,7 +198,30 @@ mod tests {
         assert!(plain.put(&mut kept, None, "").is_err());
         assert_eq!(kept, json!({"password": "p"}));
         let mut shared = json!({"username": "u", "password": "p"});
-        assert!(!plain.take(&mut shared, false));
+        assert_eq!(plain.take(&mut shared, false).ok(), Some(false));
         assert_eq!(shared, json!({"username": "u"}));
+    }
+
+    #[test]
+    fn what_stands_in_a_list_is_not_said_to_be_taken_out() {
+        let fields = Fields { username: Some("/a/0/u".to_owned()), password: Some("/a/0/p".to_owned()) };
+        let mut object = json!({"a": [{"u": "x", "p": "y"}]});
+        assert!(fields.take(&mut object, true).is_err() && fields.take_username(&mut object).is_err());
+        assert_eq!(object, json!({"a": [{"u": "x", "p": "y"}]}));
+        let mut object = json!({"a": [], "b": 1});
+        assert_eq!(fields.take(&mut object, true).ok(), Some(false));
+    }
+
+    #[test]
+    fn everything_else_stays_as_it_stands() {
+        let text = r#"{"z":12345678901234567890123,"username":"u","y":1.10,"b":{"q":1e+5,"p":-0.0},"password":"p","a":[1e-400]}"#;
+        let plain = Fields { username: None, password: None };
+        let mut object: Value = serde_json::from_str(text).unwrap();
+        assert!(plain.put(&mut object, Some("v"), "pw").is_ok());
+        let changed = text.replace("\"u\"", "\"v\"").replace("\"p\",\"a\"", "\"pw\",\"a\"");
+        assert_eq!(object.to_string(), changed);
+        assert_eq!(plain.take(&mut object, true).ok(), Some(false));
+        let left = r#"{"z":12345678901234567890123,"y":1.10,"b":{"q":1e+5,"p":-0.0},"a":[1e-400]}"#;
+        assert_eq!(object.to_string(), left);
     }
 }

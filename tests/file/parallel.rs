@@ -92,3 +92,15 @@ fn a_folder_that_somebody_holds_is_waited_for_and_no_longer_than_the_deadline() 
     // What is put in its place whole is read whatever anybody holds.
     helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
 }
+
+#[test]
+fn whoever_holds_the_folder_keeps_nobody_from_reading() {
+    let helper = with("ghcr.io", "username-file = \"~/f/user\"\npassword-file = \"~/f/password\"");
+    super::write(&helper, "f/user", "octocat");
+    super::write(&helper, "f/password", "pw-1");
+    let folder = File::open(helper.home().join("f")).unwrap();
+    flock(&folder, FlockOperation::LockExclusive).unwrap();
+    let started = Instant::now();
+    helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}

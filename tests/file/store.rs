@@ -22,7 +22,7 @@ fn what_is_not_there_yet_is_made_for_oneself_alone_and_goes_again() {
     helper.store("https://ghcr.io/v2/", "octocat", "pw-1 é\"").is_silent();
     helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1 é\"");
     let text = fs::read_to_string(helper.home().join("new/deep/f.json")).unwrap();
-    assert_eq!(text, "{\n\t\"password\": \"pw-1 é\\\"\",\n\t\"username\": \"octocat\"\n}\n");
+    assert_eq!(text, "{\n\t\"username\": \"octocat\",\n\t\"password\": \"pw-1 é\\\"\"\n}\n");
     for (path, rights) in [("new", 0o700), ("new/deep", 0o700), ("new/deep/f.json", 0o600)] {
         assert_eq!(mode(&helper.home().join(path)), rights, "{path}");
     }
@@ -159,6 +159,92 @@ fn what_cannot_be_changed_is_told_and_loses_nothing() {
     helper.erase("ghcr.io").is_silent();
     helper.store("ghcr.io", "octocat", "pw-1").is_silent();
     helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
+}
+
+#[test]
+fn everything_else_stays_as_it_stands() {
+    let helper = writable("ghcr.io", "path = \"~/f\"");
+    let text = "{\n  \"z\": 12345678901234567890123,\n  \"password\": \"old\",\n  \"a\": {\n    \"y\": 1.10,\n    \
+        \"x\": 1e+5\n  },\n  \"username\": \"old\",\n  \"b\": -0.0\n}\n";
+    let file = write(&helper, "f", text);
+    helper.store("ghcr.io", "octocat", "pw-1").is_silent();
+    let changed = text.replacen("old", "pw-1", 1).replace("old", "octocat");
+    assert_eq!(fs::read_to_string(&file).unwrap(), changed);
+    helper.erase("ghcr.io").is_silent();
+    let left =
+        changed.replace("  \"password\": \"pw-1\",\n", "").replace("  \"username\": \"octocat\",\n", "");
+    assert_eq!(fs::read_to_string(&file).unwrap(), left);
+    // Under auths too.
+    let helper = writable("ghcr.io", "path = \"~/f\"");
+    let text = "{\n\t\"z\": 1.10,\n\t\"auths\": {\n\t\t\"quay.io\": {},\n\t\t\"ghcr.io\": {\n\t\t\t\"auth\": \
+        \"b2N0b2NhdDpwdy0x\"\n\t\t},\n\t\t\"a.example\": {}\n\t},\n\t\"a\": 1\n}\n";
+    let file = write(&helper, "f", text);
+    helper.erase("ghcr.io").is_silent();
+    let left = "{\n\t\"z\": 1.10,\n\t\"auths\": {\n\t\t\"quay.io\": {},\n\t\t\"a.example\": {}\n\t},\n\t\"a\": 1\n}\n";
+    assert_eq!(fs::read_to_string(&file).unwrap(), left);
+}
+
+#[test]
+fn a_key_that_stands_twice_is_not_lost() {
+    let helper = writable("*", "path = \"~/f\"");
+    for text in
+        [r#"{"a": 1, "auths": {}, "a": 2}"#, r#"{"auths": {"quay.io": {"auth": "dTp0"}, "quay.io": {}}}"#]
+    {
+        let file = write(&helper, "f", text);
+        for answer in [helper.store("ghcr.io", "octocat", "pw-1"), helper.erase("ghcr.io")] {
+            answer.fails_with(&[
+                "f: one of its keys stands there twice, so nothing is changed there; hint: take one",
+            ]);
+        }
+        assert_eq!(fs::read_to_string(file).unwrap(), text);
+    }
+}
+
+#[test]
+fn what_stands_in_a_list_is_not_said_to_be_taken_out() {
+    let helper = writable("ghcr.io", "path = \"~/f\"\nusername-key = \"/a/0/u\"\npassword-key = \"/a/0/p\"");
+    let text = r#"{"a": [{"u": "octocat", "p": "pw-1"}]}"#;
+    let file = write(&helper, "f", text);
+    helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
+    helper.erase("ghcr.io").fails_with(&["f: its key leads through a list, so it is not taken out"]);
+    assert_eq!(fs::read_to_string(file).unwrap(), text);
+}
+
+#[test]
+fn what_is_written_does_not_outgrow_what_is_read() {
+    let helper = writable("ghcr.io", "path = \"~/f\"");
+    let deep = |items| format!("{}1{}{}", "[1,".repeat(60), ",1".repeat(items), "]".repeat(60));
+    let wide = format!("{{\n{}\"a\": {}}}", " ".repeat(200_000), deep(1));
+    let file = write(&helper, "f", &wide);
+    helper.store("ghcr.io", "octocat", "pw-1").is_silent();
+    assert!(fs::metadata(&file).unwrap().len() < 100_000);
+    helper.get("ghcr.io").is_found("ghcr.io", "octocat", "pw-1");
+    let wide = format!("{{\n{}\"a\": {}}}", " ".repeat(8), deep(50_000));
+    let file = write(&helper, "f", &wide);
+    helper
+        .store("ghcr.io", "octocat", "pw-1")
+        .fails_with(&["f: it would be larger than 16777216 bytes, so nothing is changed there"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), wide);
+    assert_eq!(names(&helper, ""), [".config", "f"]);
+}
+
+#[test]
+fn half_a_login_is_neither_written_nor_given() {
+    let helper = writable("*", "path = \"~/f\"");
+    helper.store("quay.io", "octocat", "pw-1").is_silent();
+    helper
+        .store("ghcr.io", "octocat", "")
+        .fails_with(&["f: a login without a user name or a secret would not be given again"]);
+    assert_eq!(json_of(&helper, "f")["auths"].as_object().unwrap().len(), 1);
+    // `octocat:` and `:pw-1`
+    write(
+        &helper,
+        "f",
+        r#"{"auths": {"ghcr.io": {"auth": "b2N0b2NhdDo="}, "quay.io": {"auth": "OnB3LTE="}}}"#,
+    );
+    helper.get("ghcr.io").is_not_found();
+    helper.get("quay.io").is_not_found();
+    assert_eq!(helper.list().stdout, "{}\n");
 }
 
 #[test]

@@ -3,14 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
-use secrecy::zeroize::Zeroizing;
-use serde::Serialize;
 use serde_json::Value;
-use serde_json::ser::{PrettyFormatter, Serializer};
 
 use super::super::shape::Fields;
 use super::super::{Answer, Names, Setup};
 use super::place::Place;
+use super::text::{before, object, text};
 use super::{held, judged, prepared, read, unwritten, write_whole};
 use crate::ask::{Ask, Question};
 use crate::auths;
@@ -21,8 +19,6 @@ use crate::registry::{Asked, Registry};
 
 /// What else stands in a `config.json` of docker that knows helpers only.
 const DOCKERS_OWN: [&str; 2] = ["credsStore", "credHelpers"];
-/// How docker writes its own.
-const INDENT: &str = "\t";
 
 /// A JSON file for each place.
 pub(super) struct Json {
@@ -64,7 +60,7 @@ impl Json {
                 self.fields.put(&mut object, username, secret)?;
             }
         }
-        write_whole(&target, &text(&object, &old))
+        write_whole(&target, &text(&object, &old)?)
     }
 
     pub(super) async fn erase(&self, ask: &Ask<'_>) -> Result<(), Problem> {
@@ -74,12 +70,12 @@ impl Json {
         let there = object.clone();
         match self.is_by_host(&object) {
             true => auths::remove(&mut object, ask.registry),
-            false => drop(self.fields.take(&mut object, self.username.is_none())),
+            false => drop(self.fields.take(&mut object, self.username.is_none())?),
         }
         match object.as_object().is_none_or(serde_json::Map::is_empty) {
             _ if object == there => Ok(()),
             true => write::remove(&target).map_err(|error| unwritten(&error)),
-            false => write_whole(&target, &text(&object, &old)),
+            false => write_whole(&target, &text(&object, &old)?),
         }
     }
 
@@ -167,40 +163,4 @@ impl Json {
         let misfit = || Problem::new(Kind::Malformed, "the path does not fit the registry");
         self.place.fill(registry).ok_or_else(misfit)
     }
-}
-
-/// The JSON object that the text is; its parser's own words may quote the secret and are not repeated.
-fn object(text: &str) -> Result<Value, Problem> {
-    match serde_json::from_str(text) {
-        Ok(value @ Value::Object(_)) => Ok(value),
-        _ if text.trim().is_empty() => Err(Problem::new(Kind::Malformed, "it is empty")),
-        _ => Err(Problem::new(Kind::Malformed, "it is no JSON object")
-            .hint("for a plain file give password-file instead of path")),
-    }
-}
-
-/// What stands in the file that is to be changed: nothing where it is not there, or empty.
-fn before(target: &Path) -> Result<(Zeroizing<String>, Value), Problem> {
-    match read(target) {
-        Err(problem) if problem.kind == Kind::Missing => Ok((Zeroizing::default(), Value::Null)),
-        Ok(text) if text.trim().is_empty() => Ok((text, Value::Null)),
-        text => {
-            let text = text?;
-            let object = object(&text)?;
-            Ok((text, object))
-        }
-    }
-}
-
-/// The object as text, indented as the old one was.
-fn text(object: &Value, old: &str) -> Zeroizing<Vec<u8>> {
-    let second = old.split_once('\n').map(|(_, rest)| rest);
-    let blanks = second.map(|line| &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]);
-    let indent = blanks.filter(|blanks| !blanks.is_empty()).unwrap_or(INDENT);
-    let mut text = Zeroizing::new(Vec::new());
-    let formatter = PrettyFormatter::with_indent(indent.as_bytes());
-    // Neither the object nor the memory that it goes to can fail.
-    let _ = object.serialize(&mut Serializer::with_formatter(&mut *text, formatter));
-    text.push(b'\n');
-    text
 }

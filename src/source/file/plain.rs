@@ -1,6 +1,7 @@
 //! Plain: the secret alone in a file, the user name in the rule or in another file.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -11,6 +12,8 @@ use crate::deadline::Deadline;
 use crate::error::{Kind, Problem};
 use crate::file::write::{self, Hold};
 
+/// How long a folder that somebody holds is waited for before its files are read all the same.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// How often the two are read until they belong together.
 const TRIES: usize = 5;
 
@@ -32,8 +35,11 @@ impl Plain {
     pub(super) async fn get(&self, until: Deadline) -> Result<Credential, Problem> {
         let target = write::target(&self.password);
         let _hold = match self.username {
-            // Whoever writes two files must not be read in between.
-            Username::File(_) => Some(Hold::to_read(write::folder(&target), until).await.map_err(held)?),
+            // Whoever writes two files is not to be read in between; anybody may hold a folder that they can open.
+            Username::File(_) => {
+                let patience = Deadline::new(Instant::now(), PATIENCE.min(until.left()));
+                Hold::to_read(write::folder(&target), patience).await.ok()
+            }
             Username::Literal(_) => None,
         };
         let mut username = self.username()?;

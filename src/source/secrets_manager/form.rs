@@ -82,21 +82,10 @@ impl Form<'_> {
         };
         let mut object = there.clone();
         let is_empty = match self.part {
-            Part::Both => self.fields.take(&mut object, true),
-            Part::Password => self.fields.take(&mut object, false),
-            Part::Username => self.fields.take_username(&mut object),
+            Part::Both => self.fields.take(&mut object, true)?,
+            Part::Password => self.fields.take(&mut object, false)?,
+            Part::Username => self.fields.take_username(&mut object)?,
         };
-        let left = match self.part {
-            Part::Both | Part::Password => self.fields.password(&object),
-            Part::Username => self.fields.username(&object),
-        };
-        if left.is_ok() {
-            return Err(Problem::new(
-                Kind::Malformed,
-                "its key leads through a list, so it is not taken out",
-            )
-            .hint("take it out by hand"));
-        }
         Ok(match object == there {
             true => Rest::Same,
             false if is_empty => Rest::Nothing,

@@ -61,12 +61,7 @@ impl Vault {
             if *first.get_or_init(|| login.clone()) != login {
                 return Ok(false);
             }
-            let is_over = self.fields.take(object, with_username);
-            if self.fields.hold_password(object) {
-                let cause = "its key leads through a list, so it is not taken out";
-                return Err(Problem::new(Kind::Malformed, cause).hint("take it out by hand"));
-            }
-            Ok(is_over)
+            self.fields.take(object, with_username)
         };
         secret.change(ask.limits.answer, edit).await
     }
