@@ -63,7 +63,8 @@ impl Given {
         assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""), "{answer:?}");
         assert!(answer.stdout.ends_with("}\n") && answer.stdout.matches('\n').count() == 1, "{answer:?}");
         let said: Value = serde_json::from_str(&answer.stdout).unwrap();
-        let keys: Vec<&String> = said.as_object().unwrap().keys().collect();
+        let mut keys: Vec<&String> = said.as_object().unwrap().keys().collect();
+        keys.sort();
         assert_eq!(keys, ["apiVersion", "auth", "cacheDuration", "cacheKeyType", "kind"]);
         assert_eq!(said["kind"], "CredentialProviderResponse");
         assert_eq!(said["apiVersion"], format!("{GROUP}/{version}"));

@@ -105,7 +105,7 @@ fn one_that_has_none_fails_or_is_not_there_means_none() {
         "echo 'the keychain is locked'; exit 1",
         "echo '{\"Secret\":\"pw-needle\"}'; exit 1",
         "echo pw-needle",
-        "[ \"$1\" = list ] || echo '{\"Username\": \"u\"}'",
+        "[ \"$1\" = list ] || echo '{\"Username\": [\"u\"]}'",
         "head -c 3000000 /dev/zero",
         "kill -KILL $$",
     ] {

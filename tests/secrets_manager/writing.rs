@@ -98,7 +98,12 @@ fn a_plain_token_stays_plain_and_an_object_an_object() {
     for (there, keys, text) in [
         (Some("old\n"), "", "t0ken"),
         (Some(r#"{"password":"old","x":1}"#), "", r#"{"password":"t0ken","x":1}"#),
-        (Some(r#"{"x":1}"#), "password-key = \"pat\"", r#"{"pat":"t0ken","x":1}"#),
+        (Some(r#"{"x":1}"#), "password-key = \"pat\"", r#"{"x":1,"pat":"t0ken"}"#),
+        (
+            Some(r#"{"x":12345678901234567890123,"password":"old","a":1.10}"#),
+            "",
+            r#"{"x":12345678901234567890123,"password":"t0ken","a":1.10}"#,
+        ),
         (None, "", "t0ken"),
         (None, "password-key = \"pat\"", r#"{"pat":"t0ken"}"#),
     ] {
@@ -187,8 +192,8 @@ fn bytes_stay_bytes() {
     helper.store("docker.io", "acme", "new").is_silent();
     helper.get("docker.io").is_found("docker.io", "acme", "new");
     let value = moto.call("us-east-1", "GetSecretValue", &json!({"SecretId": name}));
-    // {"password":"new","username":"acme","x":1}
-    let new = "eyJwYXNzd29yZCI6Im5ldyIsInVzZXJuYW1lIjoiYWNtZSIsIngiOjF9";
+    // {"username":"acme","password":"new","x":1}
+    let new = "eyJ1c2VybmFtZSI6ImFjbWUiLCJwYXNzd29yZCI6Im5ldyIsIngiOjF9";
     assert_eq!((value["SecretBinary"].as_str(), value.get("SecretString")), (Some(new), None));
 }
 

@@ -1,6 +1,6 @@
 //! Json: one credential under two keys, or docker's `auths` with one for each registry.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use secrecy::SecretString;
 use serde_json::Value;

@@ -100,8 +100,8 @@ impl Plain {
             Username::Literal(_) => None,
         };
         let _hold = Hold::to_write(write::folder(&password), until).await.map_err(held)?;
-        let removed = [Some(password), username].into_iter().flatten();
-        removed.map(|file| write::remove(&file)).collect::<Result<(), _>>().map_err(|error| unwritten(&error))
+        let mut removed = [Some(password), username].into_iter().flatten();
+        removed.try_for_each(|file| write::remove(&file)).map_err(|error| unwritten(&error))
     }
 }
 
