@@ -226,7 +226,7 @@ fn what_only_vault_has_is_at_least_what_it_takes() {
         let role = role_file(file, &[]);
         role.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
     };
-    let aws = ["auth_type", "bound_iam_principal_arn", "token_max_ttl", "token_policies", "token_ttl"];
+    let aws = ["auth_type", "bound_iam_principal_arn", "token_policies", "token_ttl", "token_max_ttl"];
     assert_eq!(keys("vault/aws.json"), aws);
     assert_eq!(keys("vault/ldap.json"), ["policies"]);
 }
