@@ -14,8 +14,10 @@ use crate::file::write::{self, Hold};
 
 /// How long a folder that somebody holds is waited for before its files are read all the same.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How long after the first reading the second one is, where somebody may be writing.
+const AGAIN: Duration = Duration::from_millis(5);
 /// How often the two are read until they belong together.
-const TRIES: usize = 5;
+const TRIES: usize = 10;
 
 /// Two plain files, or one.
 pub(super) struct Plain {
@@ -33,27 +35,31 @@ pub(super) enum Username {
 
 impl Plain {
     pub(super) async fn get(&self, until: Deadline) -> Result<Credential, Problem> {
+        if let Username::Literal(username) = &self.username {
+            return Ok(Credential::new(username, SecretString::from(text(&self.password)?)));
+        }
+        // Whoever writes two files is not to be read in between; anybody may hold a folder that they can open.
         let target = write::target(&self.password);
-        let _hold = match self.username {
-            // Whoever writes two files is not to be read in between; anybody may hold a folder that they can open.
-            Username::File(_) => {
-                let patience = Deadline::new(Instant::now(), PATIENCE.min(until.left()));
-                Hold::to_read(write::folder(&target), patience).await.ok()
-            }
-            Username::Literal(_) => None,
-        };
-        let mut username = self.username()?;
+        let patience = Deadline::new(Instant::now(), PATIENCE.min(until.left()));
+        let hold = Hold::to_read(write::folder(&target), patience).await;
+        let mut read = self.both()?;
         for _ in 0..TRIES {
-            let password = text(&self.password)?;
-            // Others change both without asking, as the kubelet does.
-            let now = self.username()?;
-            if now == username {
-                return Ok(Credential::new(username, SecretString::from(password)));
+            if hold.is_err() {
+                tokio::time::sleep(AGAIN).await;
             }
-            username = now;
+            // Others change both without asking, as the kubelet does.
+            let now = self.both()?;
+            if now.username == read.username && now.secret.expose_secret() == read.secret.expose_secret() {
+                return Ok(now);
+            }
+            read = now;
         }
         Err(Problem::new(Kind::Unavailable, "its files change faster than they can be read")
             .hint("try again"))
+    }
+
+    fn both(&self) -> Result<Credential, Problem> {
+        Ok(Credential::new(self.username()?, SecretString::from(text(&self.password)?)))
     }
 
     pub(super) fn stated_username(&self) -> Option<String> {
@@ -100,8 +106,8 @@ impl Plain {
             Username::Literal(_) => None,
         };
         let _hold = Hold::to_write(write::folder(&password), until).await.map_err(held)?;
-        let mut removed = [Some(password), username].into_iter().flatten();
-        removed.try_for_each(|file| write::remove(&file)).map_err(|error| unwritten(&error))
+        let mut files = [Some(password), username].into_iter().flatten();
+        files.try_for_each(|file| write::remove(&file)).map_err(|error| unwritten(&error))
     }
 }
 
