@@ -73,8 +73,8 @@ pub fn target(path: &Path) -> PathBuf {
 /// whose the file is could read what is written into it.
 ///
 /// # Errors
-/// As [`super::judge_folders`] and [`judged`], except that nothing need be there; a link of another user is
-/// [`FileError::Unsafe`] too.
+/// As [`super::judge_folders`]; [`FileError::Unsafe`] also for a file that is none, that others can write, or that belongs,
+/// as each link, to neither oneself nor root. Nothing need be there.
 pub fn judged_target(path: &Path) -> Result<PathBuf, FileError> {
     match super::judge_folders(path, Owner::Anyone) {
         Ok(()) | Err(FileError::Missing) => {}
