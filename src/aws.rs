@@ -27,7 +27,7 @@ use crate::ask::Ask;
 use crate::deadline::Limits;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem};
-use crate::http::{PROXY_VARIABLES, Proxies, SdkClient, Trust, server_url};
+use crate::http::{Proxies, SdkClient, Trust, reach_variables, server_url};
 use crate::identity::{self, Verifier};
 use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
@@ -153,7 +153,7 @@ impl Connection {
     pub fn depends_on(&self, environment: &Environment, inputs: &mut Inputs) {
         inputs.text(&self.stated);
         inputs.beginning_with(environment, "AWS_");
-        inputs.variables(environment, PROXY_VARIABLES.into_iter().chain(["SSL_CERT_FILE", "SSL_CERT_DIR"]));
+        inputs.variables(environment, reach_variables());
         inputs.variables(environment, ["HOME", "PATH"]);
         let stated = FILE_VARIABLES.iter().filter_map(|name| environment.path(name));
         let folder = environment.home().map(|home| home.join(".aws")).into_iter();

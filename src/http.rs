@@ -41,6 +41,11 @@ const ANSWER_LIMIT: usize = 1024 * 1024;
 const METADATA_HOSTS: [&str; 5] =
     ["169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23"];
 
+/// The variables that decide how any server is reached, and whom its certificate must come from.
+pub fn reach_variables() -> impl Iterator<Item = &'static str> {
+    PROXY_VARIABLES.into_iter().chain(["SSL_CERT_FILE", "SSL_CERT_DIR"])
+}
+
 /// A client for the servers of one connection.
 #[derive(Clone)]
 pub struct Client {

@@ -34,6 +34,12 @@ fn store_for(pattern: &str, keys: &str) -> String {
     )
 }
 
+/// A helper with such a rule, whose requests are kept.
+fn recorded(moto: &Moto, pattern: &str, keys: &str) -> (Helper, Recorder) {
+    let recorder = Recorder::to(&moto.url);
+    (moto.helper(&store_for(pattern, keys)).env("AWS_ENDPOINT_URL", recorder.url()), recorder)
+}
+
 /// What AWS was asked, without what moto broke off and was asked again: it looks through all its secrets, and another
 /// test may add one meanwhile.
 fn called(recorder: &Recorder) -> Vec<String> {

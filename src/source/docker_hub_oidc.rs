@@ -15,7 +15,7 @@ use crate::ask::Ask;
 use crate::credential::Credential;
 use crate::environment::Environment;
 use crate::error::{Kind, Problem, one_line};
-use crate::http::{self as web, Client, PROXY_VARIABLES, Repeat, Settings};
+use crate::http::{self as web, Client, Repeat, Settings};
 use crate::identity::{Token, Verifier};
 use crate::inputs::Inputs;
 use crate::keys::{Keys, Read};
@@ -87,7 +87,7 @@ impl Source for DockerHubOidc {
 
     fn depends_on(&self, environment: &Environment, inputs: &mut Inputs) {
         inputs.variables(environment, [CONNECTION_VARIABLE, LIFETIME_VARIABLE]);
-        inputs.variables(environment, PROXY_VARIABLES.into_iter().chain(["SSL_CERT_FILE", "SSL_CERT_DIR"]));
+        inputs.variables(environment, web::reach_variables());
         self.token.depends_on(environment, inputs);
     }
 

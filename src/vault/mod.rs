@@ -144,10 +144,7 @@ impl Connection {
                 [format!("BAO_{suffix}").as_str(), format!("VAULT_{suffix}").as_str()],
             );
         }
-        inputs.variables(
-            environment,
-            http::PROXY_VARIABLES.into_iter().chain(["SSL_CERT_FILE", "SSL_CERT_DIR"]),
-        );
+        inputs.variables(environment, http::reach_variables());
         let files = ["CACERT", "CLIENT_CERT", "CLIENT_KEY"]
             .into_iter()
             .filter_map(|suffix| read(environment, suffix));

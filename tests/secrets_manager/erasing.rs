@@ -2,16 +2,8 @@
 
 use serde_json::json;
 
-use super::{called, description, mark_for_deletion, object_of, store_for, text_of, versions};
-use crate::support::Helper;
-use crate::support::recorder::Recorder;
+use super::{called, description, mark_for_deletion, object_of, recorded, store_for, text_of, versions};
 use crate::support::servers::{Moto, unique};
-
-/// A helper for Docker Hub whose requests are kept.
-fn recorded(moto: &Moto, keys: &str) -> (Helper, Recorder) {
-    let recorder = Recorder::to(&moto.url);
-    (moto.helper(&store_for("docker.io", keys)).env("AWS_ENDPOINT_URL", recorder.url()), recorder)
-}
 
 fn is_deleted(moto: &Moto, name: &str) -> bool {
     !description(moto, name)["DeletedDate"].is_null()
@@ -30,7 +22,7 @@ fn a_secret_that_holds_nothing_else_goes_with_a_way_back() {
         ("p4ss", "username = \"acme\""),
     ] {
         let name = moto.secret(text);
-        let (helper, recorder) = recorded(&moto, &format!("secret = \"{name}\"\n{keys}"));
+        let (helper, recorder) = recorded(&moto, "docker.io", &format!("secret = \"{name}\"\n{keys}"));
         helper.erase("docker.io").is_silent();
         assert_eq!(called(&recorder), ["GetSecretValue", "DeleteSecret"]);
         let asked = recorder.exchanges().pop().unwrap();
@@ -57,7 +49,7 @@ fn what_else_the_object_holds_stays() {
         ),
     ] {
         let name = moto.secret(text);
-        let (helper, recorder) = recorded(&moto, &format!("secret = \"{name}\"\n{keys}"));
+        let (helper, recorder) = recorded(&moto, "docker.io", &format!("secret = \"{name}\"\n{keys}"));
         helper.erase("docker.io").is_silent();
         assert_eq!(called(&recorder), ["GetSecretValue", "PutSecretValue"]);
         assert_eq!(object_of(&moto, &name), rest);
@@ -74,7 +66,8 @@ fn what_else_the_object_holds_stays() {
 fn two_secrets_go_both() {
     let Some(moto) = Moto::find() else { return };
     let (user, token) = (moto.secret("acme"), moto.secret("p4ss"));
-    let (helper, _) = recorded(&moto, &format!("secret = \"{token}\"\nusername-secret = \"{user}\""));
+    let (helper, _) =
+        recorded(&moto, "docker.io", &format!("secret = \"{token}\"\nusername-secret = \"{user}\""));
     helper.erase("docker.io").is_silent();
     assert!(is_deleted(&moto, &user) && is_deleted(&moto, &token));
     helper.get("docker.io").is_not_found();
@@ -82,7 +75,8 @@ fn two_secrets_go_both() {
     helper.get("docker.io").is_found("docker.io", "hubot", "n3w");
 
     let (user, token) = (moto.secret(r#"{"username":"acme","x":1}"#), moto.secret("p4ss"));
-    let (helper, _) = recorded(&moto, &format!("secret = \"{token}\"\nusername-secret = \"{user}\""));
+    let (helper, _) =
+        recorded(&moto, "docker.io", &format!("secret = \"{token}\"\nusername-secret = \"{user}\""));
     helper.erase("docker.io").is_silent();
     assert_eq!(object_of(&moto, &user), json!({"x": 1}));
     assert!(is_deleted(&moto, &token));
@@ -94,7 +88,7 @@ fn what_is_not_there_is_no_failure() {
     let name = moto.secret(r#"{"username":"acme","password":"p4ss"}"#);
     mark_for_deletion(&moto, &name);
     for name in [name, unique("missing")] {
-        let (helper, recorder) = recorded(&moto, &format!("secret = \"{name}\""));
+        let (helper, recorder) = recorded(&moto, "docker.io", &format!("secret = \"{name}\""));
         helper.erase("docker.io").is_silent();
         assert_eq!(called(&recorder), ["GetSecretValue"]);
     }

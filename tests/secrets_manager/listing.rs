@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{called, mark_for_deletion, store_for};
+use super::{called, mark_for_deletion, recorded, store_for};
 use crate::support::Helper;
 use crate::support::own_moto::OwnMoto;
 use crate::support::recorder::{Exchange, Recorder, Reply};
@@ -32,17 +32,11 @@ fn object(user: &str) -> String {
     json!({"username": user, "password": "p4ss"}).to_string()
 }
 
-/// A helper for every registry, and its requests.
-fn recorded(moto: &Moto, keys: &str) -> (Helper, Recorder) {
-    let recorder = Recorder::to(&moto.url);
-    (moto.helper(&store_for("*", keys)).env("AWS_ENDPOINT_URL", recorder.url()), recorder)
-}
-
 #[test]
 fn what_it_names_was_stored_and_can_be_asked_for() {
     let Some(moto) = Moto::find() else { return };
     let stem = unique("reg");
-    let (helper, recorder) = recorded(&moto, &format!("secret = \"{stem}/{{host}}/login\""));
+    let (helper, recorder) = recorded(&moto, "*", &format!("secret = \"{stem}/{{host}}/login\""));
     let hosts = [
         "https://index.docker.io/v1/",
         "ghcr.io",
@@ -90,7 +84,7 @@ fn three_hundred_secrets_come_with_their_users_in_eighteen_requests() {
     let all: Listed = (0..300).map(|at| (format!("reg-{at}.example.com"), format!("user-{at}"))).collect();
     // On a machine that has much else to do, moto alone may need longer than a list may take.
     let in_time = (0..5).any(|_| {
-        let (helper, recorder) = recorded(moto, "secret = \"registries/{host}\"");
+        let (helper, recorder) = recorded(moto, "*", "secret = \"registries/{host}\"");
         let started = Instant::now();
         let listed = listed(&helper);
         let took = started.elapsed();
@@ -140,7 +134,7 @@ fn a_user_that_the_rule_states_is_not_read() {
     let stem = unique("reg");
     create(&moto, &format!("{stem}/ghcr.io"), "t0ken");
     let (helper, recorder) =
-        recorded(&moto, &format!("secret = \"{stem}/{{host}}\"\nusername = \"octocat\""));
+        recorded(&moto, "*", &format!("secret = \"{stem}/{{host}}\"\nusername = \"octocat\""));
     assert_eq!(listed(&helper), named(&[("ghcr.io", "octocat")]));
     assert_eq!(called(&recorder), ["ListSecrets"]);
 }
@@ -151,7 +145,7 @@ fn users_stand_in_secrets_of_their_own() {
     for (secret, user) in [("{host}/token", "{host}/id"), ("{host}", "{host}-id")] {
         let stem = unique("reg");
         let keys = format!("secret = \"{stem}/{secret}\"\nusername-secret = \"{stem}/{user}\"");
-        let (helper, recorder) = recorded(&moto, &keys);
+        let (helper, recorder) = recorded(&moto, "*", &keys);
         helper.store("ghcr.io", "octocat", "p4ss").is_silent();
         helper.store("localhost:5000", "acme", "p4ss").is_silent();
         // Half of one is none.
@@ -169,7 +163,7 @@ fn what_a_look_up_would_not_find_is_not_named_and_what_is_broken_is() {
     create(&moto, &format!("{stem}/ghcr.io"), r#"{"x":1}"#);
     create(&moto, &format!("{stem}/quay.io"), "no object");
     create(&moto, &format!("{stem}/good.io"), &object("acme"));
-    let (helper, _) = recorded(&moto, &format!("secret = \"{stem}/{{host}}\""));
+    let (helper, _) = recorded(&moto, "*", &format!("secret = \"{stem}/{{host}}\""));
     assert_eq!(listed(&helper), named(&[("good.io", "acme"), ("quay.io", "")]));
     helper.get("ghcr.io").is_not_found();
 }

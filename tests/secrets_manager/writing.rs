@@ -2,17 +2,10 @@
 
 use serde_json::json;
 
-use super::{called, description, mark_for_deletion, object_of, store_for, text_of, versions};
-use crate::support::Helper;
+use super::{called, description, mark_for_deletion, object_of, recorded, store_for, text_of, versions};
 use crate::support::agent::Agent;
 use crate::support::recorder::{Recorder, Reply};
 use crate::support::servers::{Moto, in_the_end, unique};
-
-/// A helper for Docker Hub whose requests are kept.
-fn recorded(moto: &Moto, keys: &str) -> (Helper, Recorder) {
-    let recorder = Recorder::to(&moto.url);
-    (moto.helper(&store_for("docker.io", keys)).env("AWS_ENDPOINT_URL", recorder.url()), recorder)
-}
 
 #[test]
 fn the_first_login_makes_the_secret_and_says_who_made_it() {
@@ -50,7 +43,7 @@ fn whatever_else_the_object_holds_stays() {
     let Some(moto) = Moto::find() else { return };
     let name =
         moto.secret(r#"{"username":"old","password":"old","email":"a@b","n":7,"deep":{"x":[1,null]}}"#);
-    let (helper, recorder) = recorded(&moto, &format!("secret = \"{name}\""));
+    let (helper, recorder) = recorded(&moto, "docker.io", &format!("secret = \"{name}\""));
     helper.store("docker.io", "acme", "p\"ß\\ w").is_silent();
     assert_eq!(called(&recorder), ["GetSecretValue", "PutSecretValue"]);
     let there =
@@ -65,7 +58,7 @@ fn keys_and_json_pointers_of_the_rule_are_written_where_they_are_read() {
     let name = moto.secret(r#"{"prod":{"user":"old","x":1},"test":{"user":"t","token":"tt"}}"#);
     for (stage, user, token) in [("prod", "acme", "p4ss"), ("test", "tester", "t0ken")] {
         let keys = format!("username-key = \"/{stage}/user\"\npassword-key = \"/{stage}/token\"");
-        let (helper, _) = recorded(&moto, &format!("secret = \"{name}\"\n{keys}"));
+        let (helper, _) = recorded(&moto, "docker.io", &format!("secret = \"{name}\"\n{keys}"));
         helper.store("docker.io", user, token).is_silent();
         helper.get("docker.io").is_found("docker.io", user, token);
     }
@@ -85,7 +78,7 @@ fn what_is_there_already_is_not_written_again() {
         ("p4ss\r\n", "username = \"acme\""),
     ] {
         let name = moto.secret(text);
-        let (helper, recorder) = recorded(&moto, &format!("secret = \"{name}\"\n{keys}"));
+        let (helper, recorder) = recorded(&moto, "docker.io", &format!("secret = \"{name}\"\n{keys}"));
         helper.store("docker.io", "acme", "p4ss").is_silent();
         assert_eq!(called(&recorder), ["GetSecretValue"]);
         assert_eq!((versions(&moto, &name), text_of(&moto, &name).as_str()), (1, text));
@@ -108,7 +101,8 @@ fn a_plain_token_stays_plain_and_an_object_an_object() {
         (None, "password-key = \"pat\"", r#"{"pat":"t0ken"}"#),
     ] {
         let name = there.map_or_else(|| unique("secret"), |there| moto.secret(there));
-        let (helper, _) = recorded(&moto, &format!("secret = \"{name}\"\nusername = \"acme\"\n{keys}"));
+        let (helper, _) =
+            recorded(&moto, "docker.io", &format!("secret = \"{name}\"\nusername = \"acme\"\n{keys}"));
         helper.store("docker.io", "acme", "t0ken").is_silent();
         assert_eq!(text_of(&moto, &name), text);
         helper.get("docker.io").is_found("docker.io", "acme", "t0ken");
@@ -121,7 +115,8 @@ fn a_token_that_would_not_be_read_as_it_is_stands_in_an_object() {
     for token in [r#"{"type":"service_account","private_key":"k\n"}"#, "p4ss\n", "{}"] {
         for there in [None, Some("old")] {
             let name = there.map_or_else(|| unique("secret"), |there| moto.secret(there));
-            let (helper, _) = recorded(&moto, &format!("secret = \"{name}\"\nusername = \"_json_key\""));
+            let (helper, _) =
+                recorded(&moto, "docker.io", &format!("secret = \"{name}\"\nusername = \"_json_key\""));
             helper.store("docker.io", "_json_key", token).is_silent();
             helper.get("docker.io").is_found("docker.io", "_json_key", token);
         }
@@ -133,7 +128,7 @@ fn two_secrets_are_both_written_and_read_again() {
     let Some(moto) = Moto::find() else { return };
     let stem = unique("reg");
     let keys = format!("secret = \"{stem}/token\"\nusername-secret = \"{stem}/id\"");
-    let (helper, recorder) = recorded(&moto, &keys);
+    let (helper, recorder) = recorded(&moto, "docker.io", &keys);
     helper.get("docker.io").is_not_found();
     // Both were asked at once, and the answer does not wait for the second one's no.
     in_the_end(&2, || called(&recorder).len());
@@ -163,7 +158,7 @@ fn a_secret_for_the_user_names_alone_may_be_an_object() {
     let Some(moto) = Moto::find() else { return };
     let (user, token) = (moto.secret(r#"{"login":"old","x":1}"#), moto.secret(r#"{"password":"old"}"#));
     let keys = format!("secret = \"{token}\"\nusername-secret = \"{user}\"\nusername-key = \"login\"");
-    let (helper, _) = recorded(&moto, &keys);
+    let (helper, _) = recorded(&moto, "docker.io", &keys);
     helper.store("docker.io", "acme", "p4ss").is_silent();
     assert_eq!(object_of(&moto, &user), json!({"login": "acme", "x": 1}));
     assert_eq!(object_of(&moto, &token), json!({"password": "p4ss"}));
@@ -173,7 +168,8 @@ fn a_secret_for_the_user_names_alone_may_be_an_object() {
 fn one_secret_named_twice_holds_both() {
     let Some(moto) = Moto::find() else { return };
     let name = unique("secret");
-    let (helper, recorder) = recorded(&moto, &format!("secret = \"{name}\"\nusername-secret = \"{name}\""));
+    let (helper, recorder) =
+        recorded(&moto, "docker.io", &format!("secret = \"{name}\"\nusername-secret = \"{name}\""));
     helper.store("docker.io", "acme", "p4ss").is_silent();
     assert_eq!(called(&recorder), ["GetSecretValue", "CreateSecret"]);
     helper.get("docker.io").is_found("docker.io", "acme", "p4ss");
@@ -188,7 +184,7 @@ fn bytes_stay_bytes() {
     // {"username":"acme","password":"old","x":1}
     let old = "eyJ1c2VybmFtZSI6ImFjbWUiLCJwYXNzd29yZCI6Im9sZCIsIngiOjF9";
     moto.call("us-east-1", "CreateSecret", &json!({"Name": name, "SecretBinary": old}));
-    let (helper, _) = recorded(&moto, &format!("secret = \"{name}\""));
+    let (helper, _) = recorded(&moto, "docker.io", &format!("secret = \"{name}\""));
     helper.store("docker.io", "acme", "new").is_silent();
     helper.get("docker.io").is_found("docker.io", "acme", "new");
     let value = moto.call("us-east-1", "GetSecretValue", &json!({"SecretId": name}));
@@ -202,7 +198,7 @@ fn a_secret_that_is_marked_for_deletion_is_restored_with_all_that_is_in_it() {
     let Some(moto) = Moto::find() else { return };
     let name = moto.secret(r#"{"username":"old","password":"old","x":1}"#);
     mark_for_deletion(&moto, &name);
-    let (helper, recorder) = recorded(&moto, &format!("secret = \"{name}\""));
+    let (helper, recorder) = recorded(&moto, "docker.io", &format!("secret = \"{name}\""));
     helper.get("docker.io").is_not_found();
     helper.store("docker.io", "acme", "p4ss").is_silent();
     let calls = ["GetSecretValue", "GetSecretValue", "RestoreSecret", "GetSecretValue", "PutSecretValue"];
@@ -232,7 +228,7 @@ fn a_secret_that_was_made_without_a_value_gets_one() {
     let Some(moto) = Moto::find() else { return };
     let name = unique("secret");
     moto.call("us-east-1", "CreateSecret", &json!({"Name": name, "Description": "made by hand"}));
-    let (helper, recorder) = recorded(&moto, &format!("secret = \"{name}\""));
+    let (helper, recorder) = recorded(&moto, "docker.io", &format!("secret = \"{name}\""));
     helper.get("docker.io").is_not_found();
     helper.store("docker.io", "acme", "p4ss").is_silent();
     helper.get("docker.io").is_found("docker.io", "acme", "p4ss");
@@ -246,7 +242,7 @@ fn an_arn_is_written_to_in_its_own_region() {
     let name = unique("secret");
     let secret = json!({"Name": name, "SecretString": r#"{"x":1}"#});
     let arn = moto.call("eu-west-1", "CreateSecret", &secret)["ARN"].as_str().unwrap().to_owned();
-    let (helper, _) = recorded(&moto, &format!("secret = \"{arn}\""));
+    let (helper, _) = recorded(&moto, "docker.io", &format!("secret = \"{arn}\""));
     helper.get("docker.io").is_not_found();
     helper.store("docker.io", "acme", "p4ss").is_silent();
     helper.get("docker.io").is_found("docker.io", "acme", "p4ss");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::super::shape::Fields;
@@ -56,8 +56,7 @@ impl Json {
             true => auths::put(&mut object, ask.registry, given)?,
             false => {
                 let username = self.username.is_none().then_some(given.username.as_str());
-                let secret = secrecy::ExposeSecret::expose_secret(&given.secret);
-                self.fields.put(&mut object, username, secret)?;
+                self.fields.put(&mut object, username, given.secret.expose_secret())?;
             }
         }
         write_whole(&target, &text(&object, &old)?)
